@@ -1,0 +1,73 @@
+# Everything happens in this clone: packages in .venv, data in data/. No root, no service.
+PYTHON ?= python3
+VENV = .venv
+PORT = 8000
+DATA = data
+ARGS =
+
+BIN = $(VENV)/bin
+SETUP = $(VENV)/.setup
+PYPROJECTS = pyproject.toml $(wildcard plugins/*/pyproject.toml)
+EDITABLE = $(foreach toml,$(PYPROJECTS),-e ./$(patsubst %/,%,$(dir $(toml))))
+# -qq: errors alone, in a pip that looks through several indexes.
+PIP = $(BIN)/python -m pip -qq --disable-pip-version-check install
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run worker test test-embedded test-services lint format processors lock clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(SETUP) ## Install everything into .venv (PYTHON=python3.13 picks the interpreter); other targets do it themselves
+
+# The stamp, not pip, says whether anything is due: a second run costs nothing, and a plugin that you uninstalled stays
+# away until the requirements or a pyproject.toml change. pip, for it honours your own index settings.
+$(SETUP): requirements/dev.txt $(PYPROJECTS)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+			{ echo 'Picasso needs Python 3.11 or newer: make PYTHON=python3.13 ...' >&2; exit 1; }; \
+		$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+			{ echo '$(PYTHON) has no venv module: on Debian, apt install python3-venv' >&2; exit 1; }; \
+		$(PYTHON) -m venv $(VENV); }
+	@echo 'Installing into $(VENV): about a minute the first time'
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@$(PIP) --no-deps --no-build-isolation $(EDITABLE)
+	@touch $@
+
+demo: setup ## Start Picasso, upload a sample for each processor, show what came of it, stop
+	@exec $(BIN)/python manage.py demo $(ARGS)
+
+# exec here and below: signals reach the program, and no shell stays behind.
+run: setup ## Web and worker on http://127.0.0.1:8000/ (PORT=, DATA=)
+	@exec $(BIN)/python manage.py run --port $(PORT) --data $(DATA) $(ARGS)
+
+worker: setup ## One more worker
+	@exec $(BIN)/python manage.py worker $(ARGS)
+
+processors: setup ## What is installed, and what is broken
+	@exec $(BIN)/python manage.py processors $(ARGS)
+
+test: test-embedded test-services ## The whole suite, then tests/ again on RabbitMQ and PostgreSQL (ARGS= for pytest)
+
+test-embedded: setup
+	@unset PICASSO_DATABASE_URL PICASSO_BROKER_URL; exec $(BIN)/python -m pytest $(ARGS)
+
+test-services: setup
+	@exec $(BIN)/python tests/services.py $(BIN)/python -m pytest tests $(ARGS)
+
+lint: setup ## Check style, imports and that the requirements are up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python requirements/lock.py --check
+	if grep -q '^\[tool.importlinter\]' pyproject.toml; then $(BIN)/lint-imports; fi
+
+format: setup ## Put the style right
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+lock: setup ## Pin the requirements anew (ARGS=--upgrade takes newer releases)
+	$(BIN)/python requirements/lock.py $(ARGS)
+
+clean: ## Remove .venv, caches and builds; data/ stays
+	rm -rf $(VENV) .venv-* build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Picasso: a file archive whose understanding of its files keeps growing."""

@@ -1,0 +1,159 @@
+"""Bring one File up to date: identify it, then run every Job that this worker can run. No Celery here."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from . import storage
+from .models import Artifact, File, Job, Offer
+from .models.files import UNKNOWN
+from .sandbox.outcome import Outcome, failure
+from .sandbox.runner import Runner
+
+logger = logging.getLogger(__name__)
+
+ALONE = timedelta(seconds=5)
+"""The pause after the sandbox could not be started."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One thread of a worker: its sandbox, the queue it listens to and what it can run."""
+
+    runner: Runner
+    queue: str
+    offered: Mapping[tuple[str, str], dict[str, Any]]
+    """(processor, version) to limits."""
+    stopping: Callable[[], bool]
+
+
+def process(file_id: uuid.UUID, slot: Slot) -> set[str]:
+    """Identify the File if that is to be done, run its due Jobs of this queue, and return the other queues to ring.
+
+    Safe to call at any time, any number of times, in any number of workers.
+    """
+    file = File.objects.filter(pk=file_id).first()
+    if file is None or slot.stopping():
+        return set()
+    if file.media_type is None:
+        claimed = File.claim(file_id)
+        if claimed is None or not identify(claimed, slot):
+            return set()
+        file.refresh_from_db(fields=["media_type"])
+    elsewhere = set()
+    for job in Job.objects.due(file_id):
+        if job.queue != slot.queue:
+            elsewhere.add(job.queue)
+        elif (job.processor, job.version) in slot.offered and not slot.stopping():
+            run(job.pk, file, slot)
+    return elsewhere
+
+
+def identify(file: File, slot: Slot) -> bool:
+    """Find the media type in the sandbox and make the Jobs; False if that is still to be done."""
+    started = time.monotonic()
+    try:
+        with _within_reach(file, slot) as path:
+            outcome = slot.runner.identify(
+                path, name=file.name, declared=file.declared_type, owner=file.owner_id, beat=file.renew
+            )
+    except FileNotFoundError:
+        outcome = failure("content_missing")
+    if outcome.state == "aborted":
+        file.give_back(pause=ALONE if outcome.detail else timedelta(0))
+        return False
+    if outcome.state == "succeeded":
+        media_type, evidence = outcome.data["media_type"], outcome.data["evidence"]
+    elif file.try_again():
+        return False
+    else:
+        media_type = UNKNOWN
+        evidence = [{"by": "picasso", "says": UNKNOWN, "why": f"identification_failed: {outcome.message}"}]
+    done = file.identified(media_type, evidence, Offer.objects.accepting(media_type, file.size))
+    _log("identified", started, file=file.pk, media_type=media_type, code=outcome.code)
+    return done
+
+
+def run(job_id: uuid.UUID, file: File, slot: Slot) -> None:
+    """Claim one Job, run it in the sandbox and record its end, unless somebody else has it."""
+    job = Job.claim(job_id)
+    if job is None:
+        return
+    started = time.monotonic()
+    try:
+        with _within_reach(file, slot) as path:
+            outcome = slot.runner.process(
+                path,
+                processor=job.processor,
+                file={"name": file.name, "media_type": file.media_type, "size": file.size, "sha256": file.sha256},
+                limits=slot.offered[job.processor, job.version],
+                owner=file.owner_id,
+                beat=job.renew,
+            )
+            record(job, outcome)
+    except FileNotFoundError:
+        outcome = failure("content_missing")
+        record(job, outcome)
+    _log(outcome.state, started, file=file.pk, job=job.pk, processor=job.processor, code=outcome.code)
+
+
+def record(job: Job, outcome: Outcome) -> None:
+    """Write the end of a run, fenced by the claim; a result whose claim was lost is thrown away."""
+    match outcome.state:
+        case "succeeded":
+            _record_success(job, outcome)
+        case "declined":
+            job.decline(outcome.message)
+        case "temporary":
+            job.postpone(outcome.message)
+        case "missing":
+            Offer.objects.break_down(job.processor, job.version, job.queue, outcome.message)
+            job.wait(outcome.message)
+        case "aborted":
+            job.give_back(pause=ALONE if outcome.detail else timedelta(0))
+        case "failed" if outcome.again and job.try_again():
+            pass
+        case "failed":
+            blame = f" ({job.distribution}, processor {job.processor}, version {job.version})"
+            message = outcome.message + (blame if outcome.code in ("processor_bug", "invalid_answer") else "")
+            job.fail(outcome.code, message, outcome.detail)
+
+
+def _record_success(job: Job, outcome: Outcome) -> None:
+    try:
+        artifacts = _keep_artifacts(job, outcome)
+    except storage.NotRegular as error:
+        record(job, failure("invalid_answer", detail=str(error)))
+    except OSError as error:
+        job.postpone(f"The storage did not take the artifacts: {error.strerror}.")
+    else:
+        job.succeed(dict(outcome.data), outcome.warnings, artifacts)
+
+
+def _keep_artifacts(job: Job, outcome: Outcome) -> list[Artifact]:
+    """Store artifacts under keys that hold the claim's token, so that a late worker never overwrites its successor."""
+    kept = []
+    for number, written in enumerate(outcome.artifacts):
+        key = f"artifacts/{job.pk.hex[-2:]}/{job.pk}/{job.lease_token}/{number}"
+        size = storage.save_copy(written.path, key)
+        kept.append(Artifact(job=job, name=written.name, media_type=written.media_type, size=size, key=key))
+    return kept
+
+
+@contextmanager
+def _within_reach(file: File, slot: Slot) -> Iterator[Path]:
+    with storage.on_disk(file.file.name) as stored, slot.runner.input(stored) as path:
+        yield path
+
+
+def _log(event: str, started: float, **fields: object) -> None:
+    values = " ".join(f"{key}={value}" for key, value in fields.items() if value)
+    logger.info("%s %s ms=%.1f", event, values, (time.monotonic() - started) * 1000)

@@ -1,0 +1,40 @@
+"""``manage.py web``: serve HTTP until a signal ends it."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from ..long_running import LongRunningCommand
+
+KILL_SECONDS = 25
+
+
+class Command(LongRunningCommand):
+    help = "Serve HTTP until SIGTERM or Ctrl-C."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--processes", type=int, default=1)
+        parser.add_argument("--threads", type=int, default=32, help="Requests at the same time in each process.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        module, _, name = settings.WSGI_APPLICATION.rpartition(".")
+        Granian(
+            f"{module}:{name}",
+            address=options["host"],
+            port=options["port"],
+            interface=Interfaces.WSGI,
+            workers=options["processes"],
+            blocking_threads=options["threads"],
+            respawn_failed_workers=True,
+            respawn_interval=0.5,
+            workers_kill_timeout=KILL_SECONDS,
+            websockets=False,
+            log_level=LogLevels.error,
+        ).serve()

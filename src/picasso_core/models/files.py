@@ -1,0 +1,105 @@
+"""A File: an upload, whose bytes never change, and what is known of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from .work import ENDED, Work, uuid7
+
+UNKNOWN = "application/octet-stream"
+
+
+def key_for(file: File, filename: str = "") -> str:
+    """Return where a File's bytes lie in the storage; the key holds no text of the user's."""
+    return f"files/{file.pk.hex[-2:]}/{file.pk}"
+
+
+class File(Work):
+    """An upload. As Work it is the identification of its media type."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        PROCESSING = "processing"
+        PROCESSED = "processed"
+        PARTIAL = "partial"
+        FAILED = "failed"
+        UNSUPPORTED = "unsupported"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    file = models.FileField(upload_to=key_for)
+    name = models.CharField(max_length=255, help_text="What the uploader called it.")
+    declared_type = models.CharField(max_length=255, blank=True, help_text="What the uploader said it is; only a hint.")
+    size = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    media_type = models.CharField(max_length=255, null=True)
+    identified_by = models.JSONField(default=list, help_text="Who said what about the media type, and why.")
+    uploaded_at = models.DateTimeField(db_default=Now())
+    status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
+    processed = models.BooleanField(default=False, help_text="It has settled with a success once; never turns back.")
+
+    OPEN: ClassVar = Q(media_type=None)
+    CLAIMED: ClassVar = {"status": Status.PROCESSING}
+    GIVEN_BACK: ClassVar[dict[str, Any]] = {}
+
+    class Meta:
+        ordering = ("-uploaded_at", "-id")
+        indexes = (
+            models.Index(fields=("-uploaded_at", "-id"), name="file_newest"),
+            models.Index(fields=("status", "-uploaded_at"), name="file_status"),
+            models.Index(fields=("media_type", "-uploaded_at"), name="file_media_type"),
+            models.Index(fields=("sha256",), name="file_sha256"),
+            models.Index(fields=("due_at",), name="file_due", condition=Q(due_at__isnull=False)),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.pk})"
+
+    @classmethod
+    @contextmanager
+    def locked(cls, pk: uuid.UUID) -> Iterator[File | None]:
+        """Open the transaction that may add, end or remove Jobs of one File, and settle it; None if the File is gone.
+
+        Every such transaction takes this lock first, so that two Jobs that end together both see the other's end.
+        """
+        with transaction.atomic():
+            file = cls.objects.select_for_update().filter(pk=pk).first()
+            yield file
+            if file is not None:
+                file._settle()
+
+    def identified(self, media_type: str, evidence: Iterable[dict[str, str]], offers: Iterable[Any]) -> bool:
+        """Save the media type and a Job for each of ``offers``; False if the claim was lost."""
+        with File.locked(self.pk) as file:
+            saved = self._mine().update(**ENDED, media_type=media_type, identified_by=list(evidence))
+            if file is None or not saved:
+                return False
+            file.media_type = media_type
+            self.jobs.model.objects.add(file, offers)
+        return True
+
+    def _settle(self) -> None:
+        """Derive the status from the Jobs; only under the lock."""
+        jobs = list(self.jobs.values_list("state", "lane"))
+        status = File.Status.QUEUED if self.media_type is None and not jobs else _status(jobs)
+        succeeded = status in (File.Status.PROCESSED, File.Status.PARTIAL)
+        if status != self.status or (succeeded and not self.processed):
+            File.objects.filter(pk=self.pk).update(status=status, processed=self.processed or succeeded)
+
+
+def _status(jobs: list[tuple[str, str]]) -> str:
+    """Say what the states and lanes of a File's Jobs amount to."""
+    states = {state for state, _ in jobs}
+    if any(lane == "interactive" and state in ("queued", "running") for state, lane in jobs):
+        return File.Status.PROCESSING
+    if "succeeded" in states:
+        return File.Status.PARTIAL if "failed" in states else File.Status.PROCESSED
+    return File.Status.FAILED if "failed" in states else File.Status.UNSUPPORTED

@@ -1,0 +1,166 @@
+"""A Job: one processor, in one version, at work on one File; and the artifacts it leaves."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from .files import File
+from .offers import Offer
+from .work import ENDED, Work, free, startable, uuid7
+
+SHORTEST_PAUSE = timedelta(seconds=10)
+LONGEST_PAUSE = timedelta(days=1)
+
+
+class Jobs(models.QuerySet["Job"]):
+    """The jobs of all files."""
+
+    def add(self, file: File, offers: Iterable[Offer], *, lane: str = "interactive") -> None:
+        """Give ``file`` a Job for each offer that it has none for; only under the File's lock."""
+        self.bulk_create(
+            (
+                Job(
+                    file=file,
+                    processor=offer.processor,
+                    version=offer.version,
+                    distribution=offer.distribution,
+                    queue=offer.queue,
+                    lane=lane,
+                    state=Job.State.WAITING if offer.error else Job.State.QUEUED,
+                )
+                for offer in offers
+            ),
+            ignore_conflicts=True,
+        )
+
+    def due(self, file_id: uuid.UUID) -> Jobs:
+        """Return the Jobs of one File that could be claimed now."""
+        return self.filter(Job.OPEN, free(), startable(), file_id=file_id)
+
+
+class Job(Work):
+    """One processor, in one version, at work on one File."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        DECLINED = "declined"
+        CANCELLED = "cancelled"
+        WAITING = "waiting", "waiting for its processor"
+
+    class Lane(models.TextChoices):
+        INTERACTIVE = "interactive"
+        BACKFILL = "backfill"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    file = models.ForeignKey(File, models.CASCADE, related_name="jobs")
+    processor = models.CharField(max_length=64)
+    version = models.CharField(max_length=64)
+    distribution = models.CharField(max_length=255)
+    queue = models.CharField(max_length=100)
+    lane = models.CharField(max_length=16, choices=Lane, default=Lane.INTERACTIVE)
+    state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
+    data = models.JSONField(default=dict)
+    warnings = models.JSONField(default=list)
+    error_code = models.CharField(max_length=64, blank=True)
+    error = models.TextField(blank=True, help_text="For the uploader.")
+    detail = models.TextField(blank=True, help_text="For the operator: a traceback, or what the process printed last.")
+    queued_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    OPEN: ClassVar = Q(state__in=(State.QUEUED, State.RUNNING))
+    CLAIMED: ClassVar = {"state": State.RUNNING, "started_at": Now()}
+    GIVEN_BACK: ClassVar = {"state": State.QUEUED}
+
+    objects: ClassVar[Any] = Jobs.as_manager()
+
+    class Meta:
+        ordering = ("processor", "queued_at")
+        constraints = (models.UniqueConstraint(fields=("file", "processor", "version"), name="one_job_each"),)
+        indexes = (
+            models.Index(fields=("queue", "due_at"), name="job_due", condition=Q(due_at__isnull=False)),
+            models.Index(
+                fields=("state", "processor", "version", "queue"),
+                name="job_pending",
+                condition=Q(state__in=("queued", "waiting")),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.processor} {self.version} on {self.file_id}"
+
+    def succeed(self, data: dict[str, Any], warnings: Sequence[str], artifacts: Iterable[Artifact]) -> bool:
+        """End with a result; False if the claim was lost, and then nothing of the result is kept."""
+        return self._end(Job.State.SUCCEEDED, artifacts, data=data, warnings=list(warnings), error_code="", error="")
+
+    def fail(self, code: str, message: str, detail: str = "") -> bool:
+        """End for good, with a sentence for the uploader; False if the claim was lost."""
+        return self._end(Job.State.FAILED, error_code=code, error=message, detail=detail)
+
+    def decline(self, message: str) -> bool:
+        """End because the file is not the processor's business; False if the claim was lost."""
+        return self._end(Job.State.DECLINED, error_code="declined", error=message)
+
+    def wait(self, message: str) -> bool:
+        """Wait until the processor, which lacks something, is announced again; False if the claim was lost."""
+        return self._end(Job.State.WAITING, error_code="missing_dependency", error=message, finished_at=None)
+
+    def postpone(self, message: str) -> bool:
+        """Give the claim back for as long as the Job has waited so far, ten seconds to a day; False if it was lost."""
+        age = self.started_at - self.queued_at if self.started_at else SHORTEST_PAUSE
+        pause = min(max(age, SHORTEST_PAUSE), LONGEST_PAUSE)
+        return self.give_back(pause=pause, error_code="temporary_failure", error=message)
+
+    def park(self) -> None:
+        """Let a queued Job wait, because its processor is absent, broken or off."""
+        with File.locked(self.file_id):
+            queued = Job.objects.filter(pk=self.pk, state=Job.State.QUEUED)
+            queued.update(state=Job.State.WAITING, due_at=None, not_before=None)
+
+    def resume(self, offer: Offer) -> None:
+        """Queue a waiting Job for ``offer``, whose version it takes over; cancel it if there is one of that version."""
+        with File.locked(self.file_id):
+            waiting = Job.objects.filter(pk=self.pk, state=Job.State.WAITING)
+            taken = Job.objects.filter(file_id=self.file_id, processor=offer.processor, version=offer.version)
+            if taken.exclude(pk=self.pk).exists():
+                waiting.update(state=Job.State.CANCELLED, finished_at=Now())
+            else:
+                fields = {"version": offer.version, "distribution": offer.distribution, "queue": offer.queue}
+                waiting.update(state=Job.State.QUEUED, due_at=Now(), error_code="", error="", **fields)
+
+    def _end(self, state: str, artifacts: Iterable[Artifact] = (), **fields: Any) -> bool:
+        with File.locked(self.file_id) as file:
+            fields = {"finished_at": Now(), "detail": "", **ENDED, **fields}
+            if file is None or not self._mine().update(state=state, **fields):
+                return False
+            if state == Job.State.SUCCEEDED:
+                self.artifacts.all().delete()
+            Artifact.objects.bulk_create(artifacts)
+        return True
+
+
+class Artifact(models.Model):
+    """A file that a Job made, such as a thumbnail."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="artifacts")
+    name = models.CharField(max_length=100)
+    media_type = models.CharField(max_length=255)
+    size = models.PositiveBigIntegerField()
+    key = models.CharField(max_length=255)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (models.UniqueConstraint(fields=("job", "name"), name="one_artifact_each"),)
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.job_id}"

@@ -1,0 +1,98 @@
+"""Work that one worker at a time may do: claimed with a lease, renewed while it goes on, ended only by its holder."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from datetime import timedelta
+from typing import Any, ClassVar, Self
+
+from django.db import models
+from django.db.models import Case, F, Q, When
+from django.db.models.functions import Now
+
+LEASE = timedelta(seconds=30)
+FIRST_LOOK = timedelta(seconds=15)
+MAX_ATTEMPTS = 3
+MAX_LOSSES = 5
+
+
+def uuid7() -> uuid.UUID:
+    """Make a UUID version 7 (RFC 9562): the time in milliseconds, then 74 random bits."""
+    value = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+
+
+def soon() -> Any:
+    """When the sweeper should look at work that has just been published."""
+    return Now() + FIRST_LOOK
+
+
+def free() -> Q:
+    """Nobody holds it, or whoever did has let the lease expire."""
+    return Q(lease_until=None) | Q(lease_until__lt=Now(), losses__lt=MAX_LOSSES)
+
+
+def startable() -> Q:
+    """Its pause after a failure, if any, is over."""
+    return Q(not_before=None) | Q(not_before__lte=Now())
+
+
+class Work(models.Model):
+    """The columns and verbs that a File (its identification) and a Job (its run) share. All times are the database's."""
+
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Runs that ended in a crash, a limit or a bug.")
+    losses = models.PositiveSmallIntegerField(default=0, help_text="Leases that expired: the worker was lost.")
+    lease_token = models.UUIDField(null=True, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+    not_before = models.DateTimeField(null=True, help_text="Nobody may claim it before this time.")
+    due_at = models.DateTimeField(null=True, db_default=Now() + FIRST_LOOK, help_text="The sweeper looks at it then.")
+
+    OPEN: ClassVar[Q]
+    """Which rows still have this work to do."""
+    CLAIMED: ClassVar[dict[str, Any]]
+    """What a claim writes besides the lease."""
+    GIVEN_BACK: ClassVar[dict[str, Any]]
+    """What giving the claim back writes besides the lease."""
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def claim(cls, pk: uuid.UUID) -> Self | None:
+        """Take the work for 30 seconds; None if somebody has it, it is done, or it must wait."""
+        token = uuid.uuid4()
+        won = cls._default_manager.filter(cls.OPEN, free(), startable(), pk=pk).update(
+            losses=Case(When(lease_until__isnull=True, then=F("losses")), default=F("losses") + 1),
+            lease_token=token,
+            lease_until=Now() + LEASE,
+            due_at=Now() + LEASE,
+            **cls.CLAIMED,
+        )
+        return cls._default_manager.filter(pk=pk, lease_token=token).first() if won else None
+
+    def renew(self) -> bool:
+        """Hold the claim for another 30 seconds; False if it was lost."""
+        return self._mine().update(lease_until=Now() + LEASE, due_at=Now() + LEASE) == 1
+
+    def give_back(self, *, pause: timedelta = timedelta(0), **fields: Any) -> bool:
+        """Let go of the claim, to be taken again after ``pause``; False if it was lost before."""
+        again = Now() + pause
+        freed = {**FREED, "due_at": again, "not_before": again if pause else None}
+        return self._mine().update(**{**freed, **self.GIVEN_BACK, **fields}) == 1
+
+    def try_again(self) -> bool:
+        """Count an attempt and give the claim back for a short pause; False, and nothing changes, after the third."""
+        if self.attempts + 1 >= MAX_ATTEMPTS:
+            return False
+        self.give_back(pause=timedelta(seconds=2 ** (self.attempts + 1)), attempts=self.attempts + 1)
+        return True
+
+    def _mine(self) -> models.QuerySet[Self]:
+        return type(self)._default_manager.filter(pk=self.pk, lease_token=self.lease_token)
+
+
+FREED: dict[str, Any] = {"lease_token": None, "lease_until": None}
+ENDED: dict[str, Any] = {**FREED, "due_at": None, "not_before": None}

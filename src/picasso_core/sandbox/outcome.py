@@ -1,0 +1,140 @@
+"""What became of one run in the sandbox, validated: the worker trusts nothing that a child says."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+State = Literal["succeeded", "failed", "declined", "temporary", "missing", "aborted"]
+
+SENTENCES = {
+    "processor_bug": "The processor crashed on this file; that is its fault, not the file's.",
+    "invalid_answer": "The processor returned something that Picasso does not accept.",
+    "crashed": "The processor's process crashed on this file ({}).",
+    "content_missing": "The stored bytes of this file are missing; the operator has to look.",
+    "timeout": "Processing took longer than {} seconds and was stopped.",
+    "cpu_limit": "Processing used more than {} seconds of processor time and was stopped.",
+    "memory_limit": "Processing needed more memory than is allowed.",
+    "output_limit": "Processing wrote more than is allowed.",
+}
+MAX_DEPTH = 32
+MAX_STRING = 100_000
+MAX_ARTIFACTS = 100
+ARTIFACT_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """An artifact as it lies in the sandbox's scratch directory."""
+
+    name: str
+    path: Path
+    media_type: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How a run ended; ``again`` says that the sandbox was lost and another attempt may fare better."""
+
+    state: State
+    data: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: Sequence[Written] = ()
+    warnings: Sequence[str] = ()
+    code: str = ""
+    message: str = ""
+    """For the uploader."""
+    detail: str = ""
+    """For the operator."""
+    again: bool = False
+
+
+class Unacceptable(ValueError):
+    """An answer that does not keep to the protocol."""
+
+
+def failure(code: str, *values: object, detail: str = "") -> Outcome:
+    """An end that is Picasso's finding, not the processor's word."""
+    message = SENTENCES[code].format(*values)
+    return Outcome(state="failed", code=code, message=message, detail=detail, again=True)
+
+
+def identification(answer: Outcome) -> Outcome:
+    """Check that a successful identification names a media type and its evidence."""
+    evidence = answer.data.get("evidence")
+    if not MEDIA_TYPE.fullmatch(str(answer.data.get("media_type"))) or not isinstance(evidence, list):
+        return failure("invalid_answer", detail=f"no media type: {answer.data!r}"[:1000])
+    return answer
+
+
+def of_exit(status: int | None, cpu_seconds: float, detail: str) -> Outcome:
+    """Name the end of a child that died by itself; ``status`` as in ``subprocess.Popen.returncode``."""
+    if status == -signal.SIGXCPU:
+        return failure("cpu_limit", cpu_seconds, detail=detail)
+    if status == -signal.SIGXFSZ:
+        return failure("output_limit", detail=detail)
+    if status is not None and status < 0:
+        return failure("crashed", signal.Signals(-status).name, detail=detail)
+    return failure("crashed", f"exit status {status}", detail=detail)
+
+
+def validate(answer: Mapping[str, Any], workdir: Path) -> Outcome:
+    """Turn a child's answer into an Outcome. Raises ``Unacceptable``."""
+    state = answer.get("state")
+    if state not in ("succeeded", "failed", "declined", "temporary", "missing"):
+        raise Unacceptable(f"state {state!r}")
+    code, message, detail = (clean(answer.get(key, "")) for key in ("code", "message", "detail"))
+    data, warnings = clean(answer.get("data", {})), clean(answer.get("warnings", []))
+    if not isinstance(data, dict) or not isinstance(warnings, list):
+        raise Unacceptable("data is no object or warnings is no list")
+    if not all(isinstance(text, str) for text in (code, message, detail, *warnings)):
+        raise Unacceptable("a code, message or warning that is no string")
+    return Outcome(
+        state=state,
+        data=data,
+        artifacts=tuple(_artifacts(answer.get("artifacts", []), workdir)),
+        warnings=tuple(warnings[:100]),
+        code=code,
+        message=message or SENTENCES.get(code, ""),
+        detail=detail,
+        again=answer.get("again") is True,
+    )
+
+
+def _artifacts(described: object, workdir: Path) -> list[Written]:
+    if not isinstance(described, list) or len(described) > MAX_ARTIFACTS:
+        raise Unacceptable(f"artifacts is no list of at most {MAX_ARTIFACTS}")
+    written: dict[str, Written] = {}
+    for each in described:
+        match each:
+            case {"name": str(name), "path": str(path), "media_type": str(media_type)}:
+                inside = Path(path)
+            case _:
+                raise Unacceptable(f"artifact {each!r}"[:200])
+        if not ARTIFACT_NAME.fullmatch(name) or not MEDIA_TYPE.fullmatch(media_type) or name in written:
+            raise Unacceptable(f"artifact name {name!r} or media type {media_type!r}"[:200])
+        if inside.parent != workdir:
+            # Not in a folder below either: the child could make that folder a link to somewhere else.
+            raise Unacceptable(f"artifact {name} does not lie directly in the workdir")
+        written[name] = Written(name=name, path=inside, media_type=media_type)
+    return list(written.values())
+
+
+def clean(value: Any, depth: int = 0) -> Any:
+    """Make decoded JSON fit for PostgreSQL: no NUL, no lone surrogates, no endless strings. Raises ``Unacceptable``."""
+    if depth > MAX_DEPTH:
+        raise Unacceptable(f"data nested deeper than {MAX_DEPTH}")
+    if isinstance(value, str):
+        return UNSTORABLE.sub("\ufffd", value[:MAX_STRING])
+    if isinstance(value, dict):
+        return {clean(key): clean(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [clean(item, depth + 1) for item in value]
+    if isinstance(value, float) and value - value != 0:
+        raise Unacceptable("a number that is not finite")
+    return value

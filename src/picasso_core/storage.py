@@ -1,0 +1,101 @@
+"""Where bytes lie: the storage of Django, and a quick, safe way in for local folders."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files import File as Stream
+from django.core.files.storage import Storage, default_storage
+
+
+class NotRegular(Exception):
+    """Something a processor calls its artifact is no file."""
+
+
+def incoming() -> Path:
+    """Return the folder for files on their way in: in the storage's own file system where it has one."""
+    root = local_path(default_storage, "incoming")
+    folder = root or Path(settings.PICASSO_SCRATCH, "incoming")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def keep(path: Path, key: str) -> None:
+    """Move a finished, synced file into the storage under ``key``, so that it is there wholly or not at all."""
+    target = local_path(default_storage, key)
+    if target is None:
+        with path.open("rb") as stream:
+            saved = default_storage.save(key, Stream(stream))
+        if saved != key:
+            raise OSError(f"the storage renamed {key} to {saved}")
+        path.unlink()
+        return
+    try:
+        os.rename(path, target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(path, target)
+    sync_folder(target.parent)
+
+
+def save_copy(path: Path, key: str) -> int:
+    """Copy a regular file that the sandbox wrote into the storage under ``key``; its size in bytes.
+
+    Raises ``NotRegular`` where there is no file or something else, such as a link; ``OSError`` when storing fails.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise NotRegular(f"{path.name}: {error.strerror}") from None
+    with open(descriptor, "rb") as source, tempfile.NamedTemporaryFile(dir=incoming(), delete=False) as copy:
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise NotRegular(f"{path.name} is no regular file")
+            while chunk := source.read(1 << 20):
+                copy.write(chunk)
+            copy.flush()
+            os.fsync(copy.fileno())
+            size = copy.tell()
+            keep(Path(copy.name), key)
+        except BaseException:
+            Path(copy.name).unlink(missing_ok=True)
+            raise
+    return size
+
+
+@contextmanager
+def on_disk(key: str) -> Iterator[Path]:
+    """Give the path of stored bytes: their own where the storage is a folder, else that of a copy."""
+    path = local_path(default_storage, key)
+    if path is not None:
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(dir=incoming()) as copy:
+        with default_storage.open(key) as source:
+            for chunk in source.chunks():
+                copy.write(chunk)
+        copy.flush()
+        yield Path(copy.name)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def local_path(storage: Storage, key: str) -> Path | None:
+    """Return the path of ``key`` if ``storage`` is a folder."""
+    try:
+        return Path(storage.path(key))
+    except NotImplementedError:
+        return None

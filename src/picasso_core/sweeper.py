@@ -1,0 +1,122 @@
+"""The loop that publishes what is due and repairs what fell behind; safe to run in several copies."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connections, models, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from .models import File, Job, Offer
+from .models.files import UNKNOWN
+from .models.work import MAX_LOSSES, soon
+from .tasks import BrokerAway, doorbell
+
+logger = logging.getLogger(__name__)
+
+PERIOD = 1.0
+REPAIR_PERIOD = 5.0
+TARGET = 1000
+"""How many messages of a queue are kept waiting at the most."""
+BATCH = 200
+
+
+def run(stopping: threading.Event) -> None:
+    """Sweep every second until ``stopping`` is set; what is away is tried again."""
+    repair_at = 0.0
+    while not stopping.is_set():
+        try:
+            if time.monotonic() >= repair_at:
+                repair()
+                repair_at = time.monotonic() + REPAIR_PERIOD
+            busy = publish()
+        except DatabaseError as error:
+            busy = False
+            logger.warning("The database is away: %s", error)
+            connections.close_all()
+        except BrokerAway as error:
+            busy = False
+            logger.warning("The broker is away: %s", error)
+        if not busy:
+            stopping.wait(PERIOD)
+    doorbell.close()
+
+
+def repair() -> None:
+    """Put right what no message will: work whose worker is lost for good, Jobs whose processor came or went."""
+    give_up_lost()
+    move_waiting()
+
+
+def publish() -> bool:
+    """Publish what is due on every queue; True if there may be more to publish at once."""
+    queues = {settings.PICASSO_QUEUE, *_queues_with_due_jobs()}
+    return any([publish_due(queue) for queue in sorted(queues)])
+
+
+def publish_due(queue: str) -> bool:
+    """Top ``queue`` up with what is due, oldest first; True if a whole batch was published."""
+    room = min(TARGET - doorbell.waiting(queue), BATCH)
+    if room <= 0:
+        return False
+    due = take_due(queue, room)
+    for file_id in due:
+        doorbell.ring(file_id, queue)
+    return len(due) == room
+
+
+def take_due(queue: str, room: int) -> list[uuid.UUID]:
+    """Choose the Files due on ``queue`` and put their next look off; the lock is gone before anything is published."""
+    chosen: dict[uuid.UUID, None] = {}
+    if queue == settings.PICASSO_QUEUE:
+        chosen |= dict.fromkeys(_postpone(File.objects.filter(File.OPEN), "id", room))
+    if room > len(chosen):
+        jobs = Job.objects.filter(Job.OPEN, queue=queue)
+        chosen |= dict.fromkeys(_postpone(jobs, "file_id", room - len(chosen)))
+    return list(chosen)
+
+
+def _postpone(work: models.QuerySet[File] | models.QuerySet[Job], field: str, room: int) -> Iterable[uuid.UUID]:
+    with transaction.atomic():
+        rows = work.filter(due_at__lte=Now()).order_by("due_at").select_for_update(skip_locked=True)
+        found = list(rows.values_list("pk", field)[:room])
+        work.model._default_manager.filter(pk__in=[pk for pk, _ in found]).update(due_at=soon())
+    return [file_id for _, file_id in found]
+
+
+def _queues_with_due_jobs() -> Iterable[str]:
+    return Job.objects.filter(Job.OPEN, due_at__lte=Now()).order_by().values_list("queue", flat=True).distinct()
+
+
+def give_up_lost() -> None:
+    """End what has lost its worker once too often."""
+    lost = Q(lease_until__lt=Now(), losses__gte=MAX_LOSSES)
+    message = f"The worker was lost {MAX_LOSSES + 1} times while it processed this file."
+    for job in Job.objects.filter(Job.OPEN, lost)[:BATCH]:
+        job.fail("worker_lost", message)
+    for file in File.objects.filter(File.OPEN, lost)[:BATCH]:
+        evidence = [{"by": "picasso", "says": UNKNOWN, "why": f"identification_failed: {message}"}]
+        file.identified(UNKNOWN, evidence, Offer.objects.accepting(UNKNOWN, file.size))
+
+
+def move_waiting() -> None:
+    """Have queued Jobs wait whose processor is gone, broken or off, and queue those again whose processor is back."""
+    runnable = Offer.objects.runnable()
+    here = Q(pk=None)
+    for offer in runnable.values():
+        here |= Q(processor=offer.processor, version=offer.version, queue=offer.queue)
+    idle = Job.objects.filter(state=Job.State.QUEUED).exclude(here)
+    for job in idle.filter(queued_at__lt=Now() - timedelta(seconds=5))[:BATCH]:
+        job.park()
+    for job in Job.objects.filter(state=Job.State.WAITING, processor__in=runnable).select_related("file")[:BATCH]:
+        offer = runnable[job.processor]
+        if offer.accepts(job.file.media_type or UNKNOWN, job.file.size):
+            job.resume(offer)

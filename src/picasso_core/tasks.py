@@ -1,0 +1,156 @@
+"""The doorbell: messages that say "bring this File up to date". The only module that imports Celery."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+import warnings
+from pathlib import Path
+from typing import Any
+
+from celery import current_app, shared_task, signals
+from celery.exceptions import SecurityWarning
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connections
+from kombu import Connection, Exchange, Producer, Queue
+
+from . import execution
+from .worker import Worker
+
+logger = logging.getLogger(__name__)
+
+CONFIRM_SECONDS = 2.0
+PUBLISH_OPTIONS = {"confirm_publish": True, "read_timeout": 3, "write_timeout": 3, "max_retries": 1}
+
+
+def make_queue(name: str) -> Queue:
+    """Return the declaration of a queue; the same everywhere, or the broker refuses it."""
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": 20}
+    return Queue(name, Exchange("", type="direct"), routing_key=name, queue_arguments=arguments)
+
+
+class BrokerAway(Exception):
+    """The broker did not confirm that it has the message."""
+
+
+class Doorbell:
+    """Publishes with confirms over a connection of its own, so that a broken one is never shared."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._producer: Producer | None = None
+
+    def ring(self, file_id: uuid.UUID, queue: str) -> None:
+        """Have some worker of ``queue`` bring the File up to date. Raises ``BrokerAway`` within seconds."""
+        with self._lock:
+            fresh = self._connection is None
+            try:
+                self._publish(file_id, queue)
+            except Exception as error:
+                self._hang_up()
+                if fresh:
+                    raise BrokerAway(str(error)) from error
+                # The connection may just have grown stale: once more over a new one.
+                try:
+                    self._publish(file_id, queue)
+                except Exception as error:
+                    self._hang_up()
+                    raise BrokerAway(str(error)) from error
+
+    def waiting(self, queue: str) -> int:
+        """Say how many messages wait in ``queue``. Raises ``BrokerAway`` within seconds."""
+        with self._lock:
+            try:
+                channel = self._open().channel
+                return int(make_queue(queue)(channel).queue_declare().message_count)
+            except Exception as error:
+                self._hang_up()
+                raise BrokerAway(str(error)) from error
+
+    def close(self) -> None:
+        """Let the connection go."""
+        with self._lock:
+            self._hang_up()
+
+    def _publish(self, file_id: uuid.UUID, queue: str) -> None:
+        process_file.apply_async(
+            (str(file_id),),
+            queue=make_queue(queue),
+            producer=self._open(),
+            retry=False,
+            mandatory=True,
+            confirm_timeout=CONFIRM_SECONDS,
+        )
+
+    def _open(self) -> Producer:
+        if self._producer is None:
+            options = PUBLISH_OPTIONS if settings.PICASSO_BROKER_IS_AMQP else {}
+            self._connection = current_app.connection_for_write(heartbeat=0, transport_options=options)
+            self._producer = Producer(self._connection.default_channel)
+        return self._producer
+
+    def _hang_up(self) -> None:
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            try:
+                connection.close()
+            except Exception as error:
+                logger.debug("Closing the broken connection failed too: %s", error)
+
+
+doorbell = Doorbell()
+
+
+class _Process:
+    """The Worker of this process, once Celery has started one."""
+
+    worker: Worker | None = None
+
+
+@shared_task(name="picasso.process_file", acks_late=True, ignore_result=True)
+def process_file(file_id: str) -> None:
+    """Bring one File up to date; nothing is raised, since the database says what is still to be done."""
+    try:
+        assert _Process.worker is not None
+        for queue in execution.process(uuid.UUID(file_id), _Process.worker.slot()):
+            doorbell.ring(uuid.UUID(file_id), queue)
+    except DatabaseError as error:
+        logger.warning("The database went away under file=%s: %s", file_id, error)
+        connections.close_all()
+    except BrokerAway as error:
+        logger.info("Another queue could not be rung for file=%s; the sweeper will: %s", file_id, error)
+    except BaseException:
+        # MemoryError included: raised out of a task it would end the worker.
+        logger.exception("Bringing file=%s up to date failed", file_id)
+
+
+def run_worker(*, queue: str, concurrency: int, loglevel: str) -> None:
+    """Run a Celery worker in this process until a signal ends it."""
+    current_app.conf.task_queues = [make_queue(queue)]
+    settings.PICASSO_WORKER_QUEUE = queue
+    arguments = ["--pool=threads", f"--concurrency={concurrency}", f"--loglevel={loglevel}", f"--queues={queue}"]
+    # Celery warns root because of pickled messages; here they are JSON alone.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    current_app.worker_main(["--quiet", "worker", *arguments, "--without-gossip", "--without-mingle", "--without-heartbeat"])
+
+
+@signals.worker_init.connect
+def _start(**kwargs: Any) -> None:
+    _Process.worker = Worker(settings.PICASSO_WORKER_QUEUE, Path(settings.PICASSO_SCRATCH))
+    _Process.worker.start()
+
+
+@signals.worker_shutting_down.connect
+def _stop_soon(**kwargs: Any) -> None:
+    if _Process.worker is not None:
+        _Process.worker.stop_soon()
+
+
+@signals.worker_shutdown.connect
+def _close(**kwargs: Any) -> None:
+    if _Process.worker is not None:
+        _Process.worker.close()
+    doorbell.close()

@@ -1,0 +1,135 @@
+"""What a worker process keeps besides its threads: the zygote, a sandbox per thread, its offers, a watchdog. No Celery here."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from django.db import Error as DatabaseError
+from django.db import connection, transaction
+
+from .execution import Slot
+from .models import Offer
+from .sandbox.client import Zygote
+from .sandbox.runner import Runner
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 10.0
+OVERDUE_SECONDS = 30.0
+GRACE_SECONDS = 20.0
+LAST_SECONDS = 28.0
+
+
+class Worker:
+    """One worker process, listening to one queue."""
+
+    def __init__(self, queue: str, scratch: Path) -> None:
+        self.queue = queue
+        self.zygote = Zygote()
+        self._scratch = scratch
+        self._runners: list[Runner] = []
+        self._slots = threading.local()
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Import the plugins in the zygote, announce them, and begin to beat; blocks while the database is away."""
+        self._scratch, self._held = claim_scratch(self._scratch)
+        self.zygote.start()
+        for plugin in self.zygote.plugins:
+            if plugin["error"]:
+                logger.error("%s\n%s", plugin["error"], plugin["detail"])
+        while not self._stopping.is_set():
+            try:
+                with transaction.atomic():
+                    Offer.objects.announce(self.queue, self.zygote.plugins)
+                    Offer.objects.heartbeat(self.queue, self._keys())
+                break
+            except DatabaseError as error:
+                logger.warning("The database is away (%s); trying again.", error)
+                connection.close()
+                self._stopping.wait(1.0)
+        threading.Thread(target=self._beat, name="picasso-heartbeat", daemon=True).start()
+
+    def slot(self) -> Slot:
+        """Return the calling thread's slot, with a sandbox of its own."""
+        slot: Slot | None = getattr(self._slots, "slot", None)
+        if slot is None:
+            runner = Runner(self.zygote, self._scratch)
+            with self._lock:
+                self._runners.append(runner)
+            slot = Slot(runner=runner, queue=self.queue, offered=self._offered(), stopping=self._stopping.is_set)
+            self._slots.slot = slot
+        return slot
+
+    def stop_soon(self) -> None:
+        """Claim nothing more, and end what still runs after 20 seconds; its claims are given back."""
+        self._stopping.set()
+        for seconds, act in ((GRACE_SECONDS, self._stop_runners), (LAST_SECONDS, lambda: os._exit(70))):
+            timer = threading.Timer(seconds, act)
+            timer.daemon = True
+            timer.start()
+
+    def close(self) -> None:
+        """End every sandbox and remove the scratch directory."""
+        self._stopping.set()
+        self._stop_runners()
+        self.zygote.stop()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _stop_runners(self) -> None:
+        with self._lock:
+            for runner in self._runners:
+                runner.stop()
+
+    def _keys(self) -> list[tuple[str, str]]:
+        return [(plugin["name"], plugin["version"]) for plugin in self.zygote.plugins]
+
+    def _offered(self) -> dict[tuple[str, str], dict[str, Any]]:
+        runnable = (plugin for plugin in self.zygote.plugins if not plugin["error"])
+        return {(plugin["name"], plugin["version"]): plugin["limits"] for plugin in runnable}
+
+    def _beat(self) -> None:
+        """Repeat the offers, and end the whole process if a thread is stuck long after its run's wall clock."""
+        repeat_at = time.monotonic() + HEARTBEAT_SECONDS
+        while not self._stopping.wait(1.0):
+            now = time.monotonic()
+            with self._lock:
+                deadlines = [runner.deadline for runner in self._runners]
+            if any(deadline is not None and now > deadline + OVERDUE_SECONDS for deadline in deadlines):
+                logger.critical("A thread is stuck %.0f seconds past its limit: the worker ends.", OVERDUE_SECONDS)
+                os._exit(70)
+            if now < repeat_at:
+                continue
+            repeat_at = now + HEARTBEAT_SECONDS
+            try:
+                Offer.objects.heartbeat(self.queue, self._keys())
+            except DatabaseError as error:
+                logger.warning("The heartbeat was not recorded: %s", error)
+                connection.close()
+
+
+def claim_scratch(parent: Path) -> tuple[Path, int]:
+    """Make a scratch directory that is locked while this process lives, and remove those of processes that do not."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for each in parent.glob("worker-*"):
+        lock = os.open(each, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(each, ignore_errors=True)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(lock)
+    folder = Path(tempfile.mkdtemp(prefix="worker-", dir=parent))
+    lock = os.open(folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return folder, lock
