@@ -27,7 +27,7 @@ class Plugin:
 
     name: str
     distribution: str
-    """Name and version, as in ``picasso-pdf 0.1.0``."""
+    """Name and version, with a space between."""
     processor: Processor | None = None
     error: str = ""
     detail: str = ""

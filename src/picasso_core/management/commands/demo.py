@@ -30,7 +30,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         samples = find_samples()
         if not samples:
-            raise CommandError("No installed processor brings samples. Try: pip install ./plugins/picasso-text")
+            raise CommandError("No installed processor brings samples. Install one with pip.")
         with tempfile.TemporaryDirectory(prefix="picasso-demo-") as data:
             supervisor = Supervisor(Path(data), free_port())
             try:

@@ -22,6 +22,6 @@ class Command(BaseCommand):
             types = ", ".join(plugin["media_types"])
             self.stdout.write(f"{plugin['name']:<12} version {plugin['version']:<4} {plugin['distribution']:<20} {types}")
         if not zygote.plugins:
-            self.stdout.write("No processor is installed. Try: pip install ./plugins/picasso-text")
+            self.stdout.write("No processor is installed. Install one with pip.")
         if any(plugin["error"] for plugin in zygote.plugins):
             raise SystemExit(1)

@@ -1,0 +1,114 @@
+"""Whatever the bytes are, the uploader is told; nothing else is raised."""
+
+from __future__ import annotations
+
+import random
+import struct
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from image_kit import SAMPLES, data_of, encoded, processed, sample_type
+from PIL import Image, ImageFile
+
+from picasso_core.exceptions import InvalidFile, ProcessorError
+from picasso_core.testing import source_file
+from picasso_image import ImageProcessor
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_header(width: int, height: int) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+
+
+def refusal(content: bytes | Path, media_type: str = "image/png") -> InvalidFile:
+    with source_file(content, media_type=media_type) as file, pytest.raises(InvalidFile) as caught:
+        ImageProcessor().process(file)
+    return caught.value
+
+
+@pytest.mark.parametrize("size", [(30_000, 30_000), (10_000, 10_000), (8_000, 6_251)])
+def test_more_than_50_megapixels_are_refused_before_they_are_decoded(size: tuple[int, int]) -> None:
+    error = refusal(png_header(*size) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
+    assert "the limit is 50" in error.message
+    assert error.code == "limit_exceeded"
+
+
+def test_only_the_frame_that_is_decoded_counts_for_the_limit() -> None:
+    first, second = Image.new("1", (6000, 6000)), Image.new("1", (6000, 6000), 1)
+    content = encoded(first, "TIFF", save_all=True, append_images=[second], compression="group4")
+    assert data_of(content, "image/tiff")["frames"] == 2
+
+
+def test_a_photo_that_is_decoded_coarsely_may_be_larger_than_the_limit() -> None:
+    assert data_of(encoded(Image.new("L", (9000, 6000)), "JPEG"), "image/jpeg")["width"] == 9000
+
+
+def test_counting_frames_has_an_end() -> None:
+    header = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6)
+    frame = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    with processed(header + frame * 20_000, "image/gif") as (result, _):
+        assert result.data["frames"] == 10_000
+        assert result.warnings == ["The image has more than 10,000 frames; only these were counted."]
+
+
+def test_an_empty_file_is_called_empty() -> None:
+    assert refusal(b"").message == "The file is empty."
+
+
+def test_text_is_called_no_image() -> None:
+    assert refusal(b"This is not an image at all.").message == "This is not an image, or its header is damaged."
+
+
+def test_a_text_chunk_that_grows_without_end_is_the_files_fault() -> None:
+    bomb = chunk(b"zTXt", b"key\0\0" + zlib.compress(bytes(40_000_000)))
+    assert "header is damaged" in refusal(png_header(1, 1) + bomb + chunk(b"IEND", b"")).message
+
+
+def test_external_programs_are_never_called() -> None:
+    assert "not an image" in refusal(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "image/x-eps").message
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "logo.png"])
+def test_a_truncated_image_still_tells_its_data_and_shows_what_is_there(name: str) -> None:
+    body = SAMPLES[name].read_bytes()
+    whole = data_of(body, sample_type(name))
+    with processed(body[: len(body) * 2 // 3], sample_type(name)) as (result, thumbnail):
+        assert thumbnail is not None
+        assert [note[:33] for note in result.warnings] == ["The file is damaged or ends early"]
+        for key in ("width", "height", "format", "icc_profile", "exif"):
+            assert result.data.get(key) == whole.get(key)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+
+
+def test_pixels_that_cannot_be_read_leave_the_data() -> None:
+    with processed(png_header(640, 480) + chunk(b"IDAT", b"rubbish") + chunk(b"IEND", b"")) as (result, thumbnail):
+        assert thumbnail is None
+        assert (result.data["width"], result.data["height"]) == (640, 480)
+        assert any("no thumbnail" in note for note in result.warnings)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_200_mutants_of_each_sample_raise_nothing_unexpected(name: str, tmp_path: Path) -> None:
+    seed, body, processor = random.Random(name), SAMPLES[name].read_bytes(), ImageProcessor()
+    path = tmp_path / "mutant"
+    path.write_bytes(body)
+    with source_file(path, media_type=sample_type(name)) as file:
+        for _ in range(200):
+            path.write_bytes(mutant(body, seed))
+            # A MemoryError is the sandbox's to report.
+            with suppress(ProcessorError, MemoryError):
+                processor.process(file)
+
+
+def mutant(body: bytes, seed: random.Random) -> bytes:
+    """Return ``body`` with up to ten bytes changed, half of them in the header, where they do most."""
+    changed = bytearray(body)
+    for _ in range(seed.choice((1, 3, 10))):
+        at = seed.randrange(len(body) if seed.random() < 0.5 else min(len(body), 400))
+        changed[at] = seed.randrange(256)
+    return bytes(changed)
