@@ -10,6 +10,8 @@ from picasso_core.execution import Slot
 from picasso_core.sandbox.client import Zygote
 from picasso_core.sandbox.runner import Runner
 
+from tests.live import Instance
+
 
 @pytest.fixture(autouse=True)
 def folders(settings, tmp_path) -> Path:
@@ -45,3 +47,10 @@ def slot(zygote, folders) -> Iterator[Slot]:
     offered = {(each["name"], each["version"]): each["limits"] for each in zygote.plugins if not each["error"]}
     yield Slot(runner=runner, queue="picasso.v1", offered=offered, stopping=lambda: False)
     runner.close()
+
+
+@pytest.fixture(scope="session")
+def instance(tmp_path_factory) -> Iterator[Instance]:
+    """Have a whole Picasso running, shared by the tests that leave it as it was."""
+    with Instance(tmp_path_factory.mktemp("live") / "data").running() as instance:
+        yield instance

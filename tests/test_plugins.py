@@ -1,17 +1,15 @@
 """Installed processors are found through the entry point alone; a broken one is shown with its cause."""
 
 import json
-import os
-import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 from picasso_core import plugins
 from picasso_core.processors import Processor, Result, accepts
 
-ROOT = Path(__file__).parent.parent
+from tests.elsewhere import Elsewhere
+
 GOOD = """
 from picasso_core.processors import Processor, Result
 
@@ -115,21 +113,7 @@ def test_a_processor_without_media_types_is_told_so():
 
 @pytest.fixture
 def elsewhere(tmp_path):
-    """A virtual environment that sees what is installed here, and more: ``elsewhere.site`` and ``elsewhere.python``."""
-
-    class Elsewhere:
-        folder = tmp_path / "venv"
-        python = folder / "bin" / "python"
-        site = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)}))
-
-        def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-            environment = {**os.environ, "PICASSO_DATA": str(tmp_path / "data")}
-            command = [str(self.python), str(ROOT / "manage.py"), *arguments]
-            return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
-
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", Elsewhere.folder], check=True)
-    (Elsewhere.site / "here.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-    return Elsewhere()
+    return Elsewhere(tmp_path / "venv")
 
 
 def test_the_command_lists_what_is_installed(elsewhere):

@@ -20,9 +20,7 @@ BUG = {"state": "failed", "code": "processor_bug", "message": "", "again": True}
 MAX_ANSWER = 1024 * 1024
 
 
-def serve(
-    processors: dict[str, Processor], requests: int, answers: int, log: int, folder: Path, parent: int
-) -> None:
+def serve(processors: dict[str, Processor], requests: int, answers: int, log: int, folder: Path, parent: int) -> None:
     """Confine this process to ``folder``, then answer requests until the worker closes the pipe."""
     confine(folder, parent)
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -79,7 +79,14 @@ class Zygote:
         while True:
             self._stop()
             ours, theirs = socket.socketpair()
-            command = [sys.executable, "-I", "-m", "picasso_core.sandbox.zygote", str(theirs.fileno()), str(os.getpid())]
+            command = [
+                sys.executable,
+                "-I",
+                "-m",
+                "picasso_core.sandbox.zygote",
+                str(theirs.fileno()),
+                str(os.getpid()),
+            ]
             self._process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], env={}, cwd="/", stdin=subprocess.DEVNULL, start_new_session=True
             )
@@ -133,4 +140,3 @@ class Zygote:
             self._stop()
             raise SandboxUnavailable("The sandbox does not answer; it is started anew.")
         return reply
-

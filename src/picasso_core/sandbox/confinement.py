@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..processes import die_with_parent
 
+
 def confine(folder: Path, parent: int) -> None:
     """Leave the parent's process group, die with it, dump no core and open few files; ``folder`` is all that it needs.
 

@@ -99,9 +99,7 @@ class Runner:
         os.close(self._log)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _run(
-        self, request: dict[str, Any], limits: dict[str, Any], owner: object, beat: Callable[[], bool]
-    ) -> Outcome:
+    def _run(self, request: dict[str, Any], limits: dict[str, Any], owner: object, beat: Callable[[], bool]) -> Outcome:
         if self._stopped:
             return ABORTED
         if self._served >= FILES_PER_CHILD or owner != self._owner:

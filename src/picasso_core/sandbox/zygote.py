@@ -66,7 +66,10 @@ def _reap(pid: int, seconds: float) -> int | None:
     """Wait for a child that the worker killed or saw ending; None if it lives on."""
     deadline = time.monotonic() + seconds
     while True:
-        done, status = os.waitpid(pid, os.WNOHANG)
+        try:
+            done, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:  # forked by a zygote before this one
+            return None
         if done:
             return os.waitstatus_to_exitcode(status)
         if time.monotonic() >= deadline:

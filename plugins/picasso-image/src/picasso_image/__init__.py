@@ -35,6 +35,7 @@ class ImageProcessor(Processor):
     media_types: ClassVar[frozenset[str]] = MEDIA_TYPES
     version = "1"
     preload = ("PIL.Image", "PIL.ExifTags", "PIL.ImageCms", *MODULES)
+    signatures = ((0, b"DanM", "image/x-msp"), (0, b"LinS", "image/x-msp"), (0, b"Image type: ", "image/x-im"))
     samples = Path(__file__).parent / "samples"
 
     def process(self, file: SourceFile) -> Result:

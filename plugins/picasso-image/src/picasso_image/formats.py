@@ -33,7 +33,11 @@ FORMATS: Mapping[str, Format] = {
     "DIB": _format("Bmp", "image/bmp", "image/x-ms-bmp", "image/x-ms-dib"),
     # No TGA begins like an ICO, but libmagic takes some icons for TGA.
     "ICO": _format("Ico", "image/vnd.microsoft.icon", "image/x-icon", "image/ico", "image/x-tga"),
-    "CUR": _format("Cur", "image/x-win-bitmap", "image/x-cur", "image/vnd.microsoft.icon", "image/x-icon"),
+    "CUR": _format(
+        "Cur",
+        *("image/vnd.microsoft.cursor", "image/x-win-bitmap", "image/x-cur"),
+        *("image/vnd.microsoft.icon", "image/x-icon"),
+    ),
     "ICNS": _format("Icns", "image/icns", "image/x-icns"),
     "JPEG2000": _format(
         "Jpeg2K",
@@ -54,7 +58,7 @@ FORMATS: Mapping[str, Format] = {
     "XBM": _format("Xbm", "image/x-xbitmap", "image/xbm", "image/x-xbm"),
     "XPM": _format("Xpm", "image/x-xpixmap", "image/x-xpmi", "image/xpm", "image/x-xpm"),
     "QOI": _format("Qoi", "image/qoi", "image/x-qoi"),
-    "FLI": _format("Fli", "video/x-fli", "video/x-flc", "video/fli", "image/x-fli", "image/x-flc"),
+    "FLI": _format("Fli", "video/x-flic", "video/x-fli", "video/x-flc", "video/fli", "image/x-fli", "image/x-flc"),
     "MSP": _format("Msp", "image/x-msp", "image/x-ms-paint"),
     "IM": _format("Im", "image/x-im", "image/x-ifunc"),
     "FITS": _format("Fits", "image/fits", "application/fits"),

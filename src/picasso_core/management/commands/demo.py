@@ -20,7 +20,9 @@ OPEN = ("queued", "processing")
 
 
 class Command(BaseCommand):
-    help = "Start everything, upload a sample of each file type, print what was found, stop. Exit status 1 on any failure."
+    help = (
+        "Start everything, upload a sample of each file type, print what was found, stop. Exit status 1 on any failure."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -101,7 +103,9 @@ def table(files: list[dict[str, Any]]) -> list[str]:
         for job in jobs:
             found = summary(job["data"]) if job and job["state"] == "succeeded" else file["reason"]
             took = milliseconds(file["uploaded_at"], job["finished_at"]) if job else ""
-            rows.append((file["name"], file["media_type"] or "", file["status"], job["processor"] if job else "", found, took))
+            rows.append(
+                (file["name"], file["media_type"] or "", file["status"], job["processor"] if job else "", found, took)
+            )
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

@@ -20,7 +20,9 @@ class Command(BaseCommand):
                 self.stdout.write(f"{plugin['name']:<12} broken   {plugin['error']}")
                 continue
             types = ", ".join(plugin["media_types"])
-            self.stdout.write(f"{plugin['name']:<12} version {plugin['version']:<4} {plugin['distribution']:<20} {types}")
+            self.stdout.write(
+                f"{plugin['name']:<12} version {plugin['version']:<4} {plugin['distribution']:<20} {types}"
+            )
         if not zygote.plugins:
             self.stdout.write("No processor is installed. Install one with pip.")
         if any(plugin["error"] for plugin in zygote.plugins):

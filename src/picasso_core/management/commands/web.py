@@ -11,6 +11,8 @@ from granian.log import LogLevels
 from ..long_running import LongRunningCommand
 
 KILL_SECONDS = 25
+# Each client that stalls in the middle of its upload holds one, and about 1 MB; they start as they are needed.
+THREADS = 256
 
 
 class Command(LongRunningCommand):
@@ -21,7 +23,7 @@ class Command(LongRunningCommand):
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
         parser.add_argument("--processes", type=int, default=1)
-        parser.add_argument("--threads", type=int, default=32, help="Requests at the same time in each process.")
+        parser.add_argument("--threads", type=int, default=THREADS, help="Requests at the same time in each process.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         module, _, name = settings.WSGI_APPLICATION.rpartition(".")

@@ -1,0 +1,5 @@
+"""Picasso's PDF processor."""
+
+from .processor import PdfProcessor
+
+__all__ = ["PdfProcessor"]

@@ -1,0 +1,60 @@
+"""The text of the pages: counted, previewed and written to ``text.txt``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from picasso_core.processors import Artifact, MiB
+
+from .strings import clean_page
+
+PREVIEW = 500
+MAX_TEXT = 50 * MiB
+
+
+class PageText:
+    """Take the pages' text one after the other; a form feed parts them in the file."""
+
+    def __init__(self, workdir: Path, max_bytes: int = MAX_TEXT) -> None:
+        self.path = workdir / "text.txt"
+        self.max_bytes = max_bytes
+        self.pages = self.characters = self.words = self.written = 0
+        self.preview = ""
+        self.cut = False
+
+    def __enter__(self) -> Self:
+        self._file = self.path.open("wb")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def add(self, text: str) -> None:
+        """Take the next page's text; an empty string keeps its place."""
+        text = clean_page(text).strip("\n")
+        self.characters += len(text)
+        self.words += len(text.split())
+        if len(self.preview) < PREVIEW and text:
+            self.preview = f"{self.preview}\n\n{text}".lstrip("\n")[:PREVIEW]
+        body = ("\f" if self.pages else "").encode() + text.encode()
+        self.pages += 1
+        self.cut = self.cut or self.written + len(body) > self.max_bytes
+        if not self.cut:
+            self._file.write(body)
+            self.written += len(body)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what goes into the result's data."""
+        return {"characters": self.characters, "words": self.words, "preview": self.preview}
+
+    def artifacts(self) -> list[Artifact]:
+        """Return ``text.txt``, or nothing where no page has a word."""
+        return [Artifact(name="text.txt", path=self.path, media_type="text/plain")] if self.words else []
+
+    def warnings(self) -> list[str]:
+        """Say where the file ends before the text does."""
+        return [f"text.txt ends after {self.max_bytes // MiB} MiB; the text is longer."] if self.cut else []

@@ -1,0 +1,5 @@
+"""Picasso's text processor."""
+
+from .processor import TextProcessor
+
+__all__ = ["TextProcessor"]

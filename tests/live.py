@@ -1,0 +1,119 @@
+"""A whole Picasso as its users have it: ``manage.py run`` on a free port, spoken to over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from picasso_core.supervisor import free_port
+
+ROOT = Path(__file__).parent.parent
+OPEN = ("queued", "processing")
+
+
+class Instance:
+    """One running instance."""
+
+    def __init__(self, data: Path, python: str = sys.executable, **environment: str) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.data = data
+        self.log = data.parent / f"{data.name}.log"
+        self.queue = f"test.{uuid.uuid4().hex[:12]}"
+        self._environment = {**os.environ, "PICASSO_QUEUE": self.queue, **environment}
+        self._command = [python, str(ROOT / "manage.py"), "run"]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[Instance]:
+        """Start it, wait until it takes uploads and has a worker, and stop it in the end."""
+        arguments = ["--port", self.url.rpartition(":")[2], "--data", str(self.data)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self._command, *arguments], env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            self.wait_until(lambda: self.get("/processors/"), seconds=60)
+            yield self
+        finally:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(40)
+
+    def get(self, path: str) -> Any:
+        """Return the JSON at ``path``, or None where nothing answers."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+                return json.load(answer)
+        except (OSError, urllib.error.URLError):
+            return None
+
+    def upload(self, content: bytes, name: str = "hello.echo") -> dict[str, Any]:
+        """Post a file and return the File."""
+        boundary = uuid.uuid4().hex
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+        body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        request = urllib.request.Request(f"{self.url}/upload/", body, headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            file: dict[str, Any] = json.load(answer)
+            return file
+
+    def ended(self, file: dict[str, Any], seconds: float = 30) -> dict[str, Any]:
+        """Wait until a File has ended and return it."""
+
+        def look() -> dict[str, Any] | None:
+            found: dict[str, Any] | None = self.get(f"/files/{file['id']}/")
+            return found if found and found["status"] not in OPEN else None
+
+        return self.wait_until(look, seconds)
+
+    def wait_until(self, look: Any, seconds: float) -> Any:
+        """Return the first true thing that ``look`` returns."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if found := look():
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"nothing after {seconds} seconds; the log says:\n{self.log.read_text()[-4000:]}")
+
+    def pids(self, *words: str) -> list[int]:
+        """Return the processes of this instance whose command line has all of ``words``."""
+        assert self.process is not None
+        family, found = {self.process.pid}, []
+        for pid, parent, command in sorted(_processes()):
+            if parent in family:
+                family.add(pid)
+                if all(word in command for word in words):
+                    found.append(pid)
+        return found
+
+
+def _processes() -> Iterator[tuple[int, int, str]]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            yield int(folder.name), int(parent), (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Return those of ``pids`` that still run; one that waits to be collected does not."""
+    running = []
+    for pid in pids:
+        try:
+            if (Path("/proc", str(pid), "stat")).read_text().rpartition(")")[2].split()[0] != "Z":
+                running.append(pid)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return running
