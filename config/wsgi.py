@@ -2,13 +2,31 @@
 
 import multiprocessing
 import os
+from typing import Any
 
-from django.core.wsgi import get_wsgi_application
+import django
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.utils.http import parse_header_parameters
 
 from picasso_core.processes import die_with_parent
+
+
+class Request(WSGIRequest):
+    """Is read as UTF-8 whatever charset the client claims: one like ``hex`` breaks Django before any view runs."""
+
+    def _set_content_type_params(self, meta: dict[str, Any]) -> None:
+        self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
+
+
+class Application(WSGIHandler):
+    """Django's own, for such requests."""
+
+    request_class = Request
+
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Granian's workers do not notice that their parent was killed.
 if parent := multiprocessing.parent_process():
     die_with_parent(parent.pid or 0)
-application = get_wsgi_application()
+django.setup(set_prefix=False)
+application = Application()

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from picasso_core.execution import Slot
 from picasso_core.sandbox.client import Zygote
 from picasso_core.sandbox.runner import Runner
-
 from tests.live import Instance
 
 

@@ -5,6 +5,7 @@ import hashlib
 import factory
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+
 from picasso_core.models import File, Job, Offer
 from picasso_core.models.files import key_for
 

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from picasso_core.management.commands.demo import find_samples
 
+from picasso_core.management.commands.demo import find_samples
 from tests.live import ROOT, Instance, alive
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 from django.core.files.storage import default_storage
+
 from picasso_core.execution import process
 from picasso_core.models import File, Job, Offer
-
 from tests.clock import now_startable
 from tests.factories import FileFactory, OfferFactory
 

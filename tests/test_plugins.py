@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from picasso_core import plugins
 from picasso_core.processors import Processor, Result, accepts
-
 from tests.elsewhere import Elsewhere
 
 GOOD = """

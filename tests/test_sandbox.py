@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
+
 from picasso_core.sandbox import outcome, protocol
 from picasso_core.sandbox.client import Zygote
 from picasso_core.sandbox.outcome import Unacceptable, clean, validate
 from picasso_core.sandbox.runner import FILES_PER_CHILD, Runner
-
 from tests.live import alive
 
 LIMITS = {"seconds": 5, "cpu_seconds": 3, "memory": 2**28, "output": 2**20}

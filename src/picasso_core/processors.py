@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
-__all__ = ["GiB", "KiB", "MiB", "Artifact", "Limits", "Processor", "Result", "SourceFile", "accepts"]
+__all__ = ["Artifact", "GiB", "KiB", "Limits", "MiB", "Processor", "Result", "SourceFile", "accepts"]
 
 KiB = 1024
 MiB = 1024 * KiB

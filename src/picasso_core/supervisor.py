@@ -1,4 +1,4 @@
-"""Web, worker and sweeper as children of one process, for ``run`` and ``demo``; in production each is its own service."""
+"""Web, worker and sweeper as children of one process, for ``run`` and ``demo``; in production each is by itself."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 
 from .models import File, Job, Offer
 from .models.files import UNKNOWN
-from .models.work import MAX_LOSSES, soon
+from .models.work import MAX_LOSSES, free, soon
 from .tasks import BrokerAway, doorbell
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,8 @@ def repair() -> None:
 def publish() -> bool:
     """Publish what is due on every queue; True if there may be more to publish at once."""
     queues = {settings.PICASSO_QUEUE, *_queues_with_due_jobs()}
-    return any([publish_due(queue) for queue in sorted(queues)])
+    busy = [publish_due(queue) for queue in sorted(queues)]
+    return any(busy)
 
 
 def publish_due(queue: str) -> bool:
@@ -75,21 +76,22 @@ def publish_due(queue: str) -> bool:
 
 def take_due(queue: str, room: int) -> list[uuid.UUID]:
     """Choose the Files due on ``queue`` and put their next look off; the lock is gone before anything is published."""
-    chosen: dict[uuid.UUID, None] = {}
-    if queue == settings.PICASSO_QUEUE:
-        chosen |= dict.fromkeys(_postpone(File.objects.filter(File.OPEN), "id", room))
-    if room > len(chosen):
-        jobs = Job.objects.filter(Job.OPEN, queue=queue)
-        chosen |= dict.fromkeys(_postpone(jobs, "file_id", room - len(chosen)))
-    return list(chosen)
-
-
-def _postpone(work: models.QuerySet[File] | models.QuerySet[Job], field: str, room: int) -> Iterable[uuid.UUID]:
+    jobs = Job.objects.filter(Job.OPEN, queue=queue)
+    files = File.objects.filter(File.OPEN) if queue == settings.PICASSO_QUEUE else File.objects.none()
     with transaction.atomic():
-        rows = work.filter(due_at__lte=Now()).order_by("due_at").select_for_update(skip_locked=True)
-        found = list(rows.values_list("pk", field)[:room])
-        work.model._default_manager.filter(pk__in=[pk for pk, _ in found]).update(due_at=soon())
-    return [file_id for _, file_id in found]
+        # In one order: Jobs whose pause is over do not wait for a backlog of uploads to end.
+        due = sorted([*_oldest_due(files, "pk", room), *_oldest_due(jobs, "file_id", room)])[:room]
+        chosen = [pk for _, pk, _ in due]
+        for work in (File, Job):
+            work._default_manager.filter(pk__in=chosen).update(due_at=soon())
+    return list(dict.fromkeys(file_id for _, _, file_id in due))
+
+
+def _oldest_due(
+    work: models.QuerySet[File] | models.QuerySet[Job], file_id: str, room: int
+) -> Iterable[tuple[datetime, uuid.UUID, uuid.UUID]]:
+    rows = work.filter(due_at__lte=Now()).order_by("due_at").select_for_update(skip_locked=True)
+    return rows.values_list("due_at", "pk", file_id)[:room]
 
 
 def _queues_with_due_jobs() -> Iterable[str]:
@@ -108,15 +110,13 @@ def give_up_lost() -> None:
 
 
 def move_waiting() -> None:
-    """Have queued Jobs wait whose processor is gone, broken or off, and queue those again whose processor is back."""
+    """Have Jobs wait whose processor is gone, broken or off, and queue those again whose processor is back."""
     runnable = Offer.objects.runnable()
     here = Q(pk=None)
     for offer in runnable.values():
         here |= Q(processor=offer.processor, version=offer.version, queue=offer.queue)
-    idle = Job.objects.filter(state=Job.State.QUEUED).exclude(here)
+    idle = Job.objects.filter(Job.OPEN, free()).exclude(here)
     for job in idle.filter(queued_at__lt=Now() - timedelta(seconds=5))[:BATCH]:
         job.park()
-    for job in Job.objects.filter(state=Job.State.WAITING, processor__in=runnable).select_related("file")[:BATCH]:
-        offer = runnable[job.processor]
-        if offer.accepts(job.file.media_type or UNKNOWN, job.file.size):
-            job.resume(offer)
+    for job in Job.objects.filter(state=Job.State.WAITING, processor__in=runnable)[:BATCH]:
+        job.resume(runnable[job.processor])

@@ -1,4 +1,4 @@
-"""What a worker process keeps besides its threads: the zygote, a sandbox per thread, its offers, a watchdog. No Celery here."""
+"""What a worker process keeps: the zygote, a sandbox per thread, its offers, a watchdog. No Celery here."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The echo processor keeps the contract and ends as it is told."""
 
 import pytest
+
 from picasso_core.exceptions import Declined, InvalidFile, MissingDependency, TemporaryFailure
 from picasso_core.testing import check_processor, source_file
 from picasso_echo import MEDIA_TYPE, EchoProcessor

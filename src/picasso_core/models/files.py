@@ -87,9 +87,10 @@ class File(Work):
         return True
 
     def _settle(self) -> None:
-        """Derive the status from the Jobs; only under the lock."""
-        jobs = list(self.jobs.values_list("state", "lane"))
-        status = File.Status.QUEUED if self.media_type is None and not jobs else _status(jobs)
+        """Derive the status from the Jobs, which there are once it is identified; only under the lock."""
+        if self.media_type is None:
+            return
+        status = _status(list(self.jobs.values_list("state", "lane")))
         succeeded = status in (File.Status.PROCESSED, File.Status.PARTIAL)
         if status != self.status or (succeeded and not self.processed):
             File.objects.filter(pk=self.pk).update(status=status, processed=self.processed or succeeded)

@@ -11,9 +11,9 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from .files import File
+from .files import UNKNOWN, File
 from .offers import Offer
-from .work import ENDED, Work, free, startable, uuid7
+from .work import ENDED, Work, free, losses, startable, uuid7
 
 SHORTEST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(days=1)
@@ -33,7 +33,7 @@ class Jobs(models.QuerySet["Job"]):
                     distribution=offer.distribution,
                     queue=offer.queue,
                     lane=lane,
-                    state=Job.State.WAITING if offer.error else Job.State.QUEUED,
+                    **({"state": Job.State.WAITING, "due_at": None} if offer.error else {}),
                 )
                 for offer in offers
             ),
@@ -122,21 +122,28 @@ class Job(Work):
         return self.give_back(pause=pause, error_code="temporary_failure", error=message)
 
     def park(self) -> None:
-        """Let a queued Job wait, because its processor is absent, broken or off."""
+        """Let an open Job that no live worker holds wait, because its processor is absent, broken or off."""
         with File.locked(self.file_id):
-            queued = Job.objects.filter(pk=self.pk, state=Job.State.QUEUED)
-            queued.update(state=Job.State.WAITING, due_at=None, not_before=None)
+            idle = Job.objects.filter(Job.OPEN, free(), pk=self.pk)
+            idle.update(**ENDED, state=Job.State.WAITING, losses=losses())
 
     def resume(self, offer: Offer) -> None:
-        """Queue a waiting Job for ``offer``, whose version it takes over; cancel it if there is one of that version."""
-        with File.locked(self.file_id):
+        """Queue a waiting Job for ``offer``, whose version it takes over.
+
+        It is cancelled if there is a Job of that version already, or if that version does not accept the file.
+        """
+        with File.locked(self.file_id) as file:
+            if file is None:
+                return
             waiting = Job.objects.filter(pk=self.pk, state=Job.State.WAITING)
             taken = Job.objects.filter(file_id=self.file_id, processor=offer.processor, version=offer.version)
-            if taken.exclude(pk=self.pk).exists():
+            if taken.exclude(pk=self.pk).exists() or not offer.accepts(file.media_type or UNKNOWN, file.size):
                 waiting.update(state=Job.State.CANCELLED, finished_at=Now())
             else:
                 fields = {"version": offer.version, "distribution": offer.distribution, "queue": offer.queue}
-                waiting.update(state=Job.State.QUEUED, due_at=Now(), error_code="", error="", **fields)
+                counts = {} if offer.version == self.version else {"attempts": 0, "losses": 0}
+                queued = {"state": Job.State.QUEUED, "queued_at": Now(), "due_at": Now(), "error_code": "", "error": ""}
+                waiting.update(**queued, **fields, **counts)
 
     def _end(self, state: str, artifacts: Iterable[Artifact] = (), **fields: Any) -> bool:
         with File.locked(self.file_id) as file:

@@ -35,13 +35,18 @@ def free() -> Q:
     return Q(lease_until=None) | Q(lease_until__lt=Now(), losses__lt=MAX_LOSSES)
 
 
+def losses() -> Case:
+    """The losses once somebody takes it: one more if the lease has expired."""
+    return Case(When(lease_until__isnull=True, then=F("losses")), default=F("losses") + 1)
+
+
 def startable() -> Q:
     """Its pause after a failure, if any, is over."""
     return Q(not_before=None) | Q(not_before__lte=Now())
 
 
 class Work(models.Model):
-    """The columns and verbs that a File (its identification) and a Job (its run) share. All times are the database's."""
+    """The columns and verbs that File (its identification) and Job (its run) share; all times are the database's."""
 
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Runs that ended in a crash, a limit or a bug.")
     losses = models.PositiveSmallIntegerField(default=0, help_text="Leases that expired: the worker was lost.")
@@ -65,7 +70,7 @@ class Work(models.Model):
         """Take the work for 30 seconds; None if somebody has it, it is done, or it must wait."""
         token = uuid.uuid4()
         won = cls._default_manager.filter(cls.OPEN, free(), startable(), pk=pk).update(
-            losses=Case(When(lease_until__isnull=True, then=F("losses")), default=F("losses") + 1),
+            losses=losses(),
             lease_token=token,
             lease_until=Now() + LEASE,
             due_at=Now() + LEASE,
@@ -91,7 +96,9 @@ class Work(models.Model):
         return True
 
     def _mine(self) -> models.QuerySet[Self]:
-        return type(self)._default_manager.filter(pk=self.pk, lease_token=self.lease_token)
+        # Not null: who never claimed holds no token, like a row that nobody has.
+        held = type(self)._default_manager.filter(lease_token__isnull=False)
+        return held.filter(pk=self.pk, lease_token=self.lease_token)
 
 
 FREED: dict[str, Any] = {"lease_token": None, "lease_until": None}

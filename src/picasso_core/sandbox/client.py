@@ -41,7 +41,7 @@ class Zygote:
             self._start()
 
     def fork(self, folder: Path, log: int) -> tuple[int, int, int]:
-        """Fork a child that works in ``folder``; its pid, the end to write requests to and the end to read answers from.
+        """Fork a child that works in ``folder``; return its pid, where to write requests and where to read answers.
 
         Raises ``SandboxUnavailable``.
         """

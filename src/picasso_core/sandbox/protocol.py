@@ -22,7 +22,7 @@ class TimedOut(Exception):
 
 
 def encode(message: dict[str, Any], limit: int = MAX_FRAME) -> bytes:
-    """Make a frame of ``message``. Raises ``FrameTooLarge``, and ``ValueError`` or ``TypeError`` for what is not JSON."""
+    """Make a frame of ``message``. Raises ``FrameTooLarge``; ``ValueError`` or ``TypeError`` for what is not JSON."""
     body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
     if len(body) > limit:
         raise FrameTooLarge(len(body))

@@ -155,7 +155,7 @@ class Runner:
         raise protocol.TimedOut
 
     def _replace(self, *, wait: float = 0.0) -> tuple[int | None, str]:
-        """End the child, after ``wait`` seconds in which it may end by itself; its exit status and what it printed last."""
+        """End the child, after ``wait`` seconds to end by itself; return its exit status and what it printed last."""
         pid, self._pid = self._pid, None
         self._served = 0
         if pid is None:

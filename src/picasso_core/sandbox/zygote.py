@@ -1,7 +1,7 @@
 """The process that imports the plugins once and forks a warm child per worker thread.
 
-Run as ``python -I -m picasso_core.sandbox.zygote FD PARENT`` with an empty environment, before any secret is in reach. FD is a
-Unix socket to the worker; when the worker goes away it closes, and the zygote and its children end.
+Run as ``python -I -m picasso_core.sandbox.zygote FD PARENT`` with an empty environment, before any secret is in reach.
+FD is a Unix socket to the worker; when the worker goes away it closes, and the zygote and its children end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``manage.py demo``: upload one sample per file type that the installed processors accept, and show what comes back."""
+"""``manage.py demo``: upload a sample of each file type that the installed processors accept, show what comes back."""
 
 import json
 import signal
