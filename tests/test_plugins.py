@@ -62,7 +62,7 @@ def test_an_installed_processor_is_found_and_described(site):
         ("raise SystemExit(3)", "SystemExit: 3"),
         (GOOD.replace('media_types = {"text/plain"}', "pass"), "media_types must be a set of media types"),
         (GOOD.replace('{"text/plain"}', '"text/plain"'), "media_types must be a set of media types"),
-        (GOOD.replace('{"text/plain"}', '{"TEXT"}'), "media_types has 'TEXT'"),
+        (GOOD.replace('{"text/plain"}', '{"text"}'), "media_types has 'text'"),
         (GOOD.replace("def process", "def proceed"), "abstract method"),
         ("class Good: pass", "Good is not a subclass of picasso_core.processors.Processor"),
         (GOOD.replace("class Good", "class Other"), "has no attribute 'Good'"),
@@ -95,6 +95,7 @@ def test_two_distributions_that_claim_one_name_are_both_named_and_neither_runs(s
         ({"image/png"}, "image/png", "image/jpeg"),
         ({"image/*"}, "image/jpeg", "text/plain"),
         ({"*/*"}, "text/plain", None),
+        ({"application/vnd.ms-excel.sheet.macroenabled.12"}, "application/vnd.ms-excel.sheet.macroEnabled.12", "a/b"),
         ({"text/plain", "text/html"}, "text/html", "text/xhtml"),
     ],
 )

@@ -18,7 +18,7 @@ from .processors import Limits, Processor
 
 GROUP = "picasso.processors"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-MEDIA_TYPE = re.compile(r"(\*/\*|[a-z0-9][a-z0-9!#$&^_.+-]*/(\*|[a-z0-9][a-z0-9!#$&^_.+-]*))")
+MEDIA_TYPE = re.compile(r"(\*/\*|[a-z0-9][a-z0-9!#$&^_.+-]*/(\*|[a-z0-9][a-z0-9!#$&^_.+-]*))", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +111,7 @@ def problems(processor: object) -> Iterable[str]:
     else:
         for media_type in media_types:
             if not isinstance(media_type, str) or not MEDIA_TYPE.fullmatch(media_type):
-                yield f"media_types has {media_type!r}: write 'image/png', 'image/*' or '*/*', in lower case"
+                yield f"media_types has {media_type!r}: write 'image/png', 'image/*' or '*/*'"
     if not isinstance(processor.version, str) or not 0 < len(processor.version) <= 64:
         yield "version must be a string of at most 64 characters, such as '1'"
     if not isinstance(processor.limits, Limits):

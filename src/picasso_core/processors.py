@@ -102,6 +102,7 @@ class Processor(ABC):
 
 
 def accepts(media_types: Collection[str], media_type: str) -> bool:
-    """Whether the patterns in ``media_types`` (``image/png``, ``image/*``, ``*/*``) cover ``media_type``."""
-    family = media_type.partition("/")[0]
-    return any(pattern in (media_type, f"{family}/*", "*/*") for pattern in media_types)
+    """Whether the patterns in ``media_types`` (``image/png``, ``image/*``, ``*/*``) cover ``media_type``, in any case."""
+    wanted = media_type.lower()
+    covering = (wanted, f"{wanted.partition('/')[0]}/*", "*/*")
+    return any(pattern.lower() in covering for pattern in media_types)

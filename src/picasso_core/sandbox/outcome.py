@@ -25,7 +25,9 @@ MAX_DEPTH = 32
 MAX_STRING = 100_000
 MAX_ARTIFACTS = 100
 ARTIFACT_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
-MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
+MEDIA_TYPE = re.compile(
+    r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}", re.IGNORECASE
+)  # RFC 6838, 4.2
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 

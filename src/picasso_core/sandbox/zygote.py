@@ -17,13 +17,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .. import identification, plugins
+from .. import plugins
+from ..identification.aliases import normalise
 from ..processes import die_with_parent
 from ..processors import Processor
 from . import child
 from .protocol import HEADER, encode
-
-assert identification  # imported here, so that every child has it warm
 
 
 def main() -> None:
@@ -35,7 +34,7 @@ def main() -> None:
     found = plugins.installed(
         skip=request["skip"], about_to_import=lambda name: _send(control, {"event": "importing", "name": name})
     )
-    _send(control, {"event": "ready", "plugins": [plugin.describe() for plugin in found]})
+    _send(control, {"event": "ready", "plugins": [_describe(plugin) for plugin in found]})
     processors = {plugin.name: plugin.processor for plugin in found if plugin.processor is not None}
     gc.collect()
     gc.freeze()
@@ -45,6 +44,13 @@ def main() -> None:
             _send(control, {"pid": _fork(control, processors, descriptors, Path(request["folder"]))})
         else:
             _send(control, {"status": _reap(request["pid"], request["seconds"])})
+
+
+def _describe(plugin: plugins.Plugin) -> dict[str, Any]:
+    """Describe a plugin, with the names that the identification uses: ``audio/x-wav`` is ``audio/wav`` there."""
+    description = plugin.describe()
+    names = (normalise(media_type) or media_type for media_type in description["media_types"])
+    return description | {"media_types": sorted(set(names))}
 
 
 def _fork(control: socket.socket, processors: dict[str, Processor], descriptors: list[int], folder: Path) -> int:

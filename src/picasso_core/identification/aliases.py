@@ -1,0 +1,148 @@
+"""One name for every media type: detectors and clients use several."""
+
+from __future__ import annotations
+
+import re
+
+_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
+
+# The name used here, and the other names of the same format. IANA writes some with capitals, and so do plugins.
+_OTHER_NAMES = {
+    "application/dicom": "image/dicom",
+    "application/encrypted": "application/cdfv2-encrypted",
+    "application/gzip": "application/x-compressed-tar application/x-gzip",
+    "application/java-archive": "application/x-java-archive",
+    "application/java-vm": "application/x-java application/x-java-applet",
+    "application/json": "application/x-json text/json text/x-json",
+    "application/ms-tnef": "application/vnd.ms-tnef",
+    "application/msword": "application/vnd.ms-word",
+    "application/octet-stream": "application/x-trash",
+    "application/pdf": "application/x-pdf",
+    "application/pkix-cert": "application/x-x509-cert",
+    "application/postscript": "image/x-eps",
+    "application/rtf": "text/rtf",
+    "application/sql": "application/x-sql",
+    "application/vnd.adobe.flash.movie": "application/futuresplash application/x-shockwave-flash",
+    "application/vnd.coffeescript": "text/x-coffeescript",
+    "application/vnd.debian.binary-package": "application/x-deb application/x-debian-package",
+    "application/vnd.microsoft.portable-executable": (
+        "application/x-dosexec application/x-ms-dos-executable application/x-msdownload"
+    ),
+    "application/vnd.ms-access": "application/x-msaccess",
+    "application/vnd.ms-cab-compressed": "application/x-cab",
+    "application/vnd.ms-excel": "application/msexcel",
+    "application/vnd.ms-excel.addin.macroEnabled.12": "application/vnd.ms-excel.addin.macroenabled.12",
+    "application/vnd.ms-excel.sheet.binary.macroEnabled.12": "application/vnd.ms-excel.sheet.binary.macroenabled.12",
+    "application/vnd.ms-excel.sheet.macroEnabled.12": "application/vnd.ms-excel.sheet.macroenabled.12",
+    "application/vnd.ms-excel.template.macroEnabled.12": "application/vnd.ms-excel.template.macroenabled.12",
+    "application/vnd.ms-powerpoint": "application/mspowerpoint",
+    "application/vnd.ms-powerpoint.addin.macroEnabled.12": "application/vnd.ms-powerpoint.addin.macroenabled.12",
+    "application/vnd.ms-powerpoint.presentation.macroEnabled.12": (
+        "application/vnd.ms-powerpoint.presentation.macroenabled.12"
+    ),
+    "application/vnd.ms-powerpoint.slideshow.macroEnabled.12": (
+        "application/vnd.ms-powerpoint.slideshow.macroenabled.12"
+    ),
+    "application/vnd.ms-powerpoint.template.macroEnabled.12": (
+        "application/vnd.ms-powerpoint.template.macroenabled.12"
+    ),
+    "application/vnd.ms-word.document.macroEnabled.12": "application/vnd.ms-word.document.macroenabled.12",
+    "application/vnd.ms-word.template.macroEnabled.12": "application/vnd.ms-word.template.macroenabled.12",
+    "application/vnd.rar": "application/rar application/x-rar application/x-rar-compressed",
+    "application/vnd.rn-realmedia": "video/vnd.rn-realvideo",
+    "application/vnd.sqlite3": "application/x-sqlite3",
+    "application/winhlp": "application/x-winhelp",
+    "application/x-7z-compressed": "application/x-7z",
+    "application/x-bytecode.elisp": "application/x-elc",
+    "application/x-bytecode.python": "application/x-python-code",
+    "application/x-bzip2": "application/bzip2 application/x-bzip application/x-bzip-compressed",
+    "application/x-font-sfd": "application/vnd.font-fontforge-sfd",
+    "application/x-hdf5": "application/x-netcdf4",
+    "application/x-indesign": "application/x-adobe-indesign",
+    "application/x-lz4": "application/x-lz4+json",
+    "application/x-lzh-compressed": "application/x-lha application/x-lharc application/x-lzh",
+    "application/x-mobipocket-ebook": "application/x-mobi8-ebook",
+    "application/x-ole-storage": "application/cdfv2 application/cdfv2-corrupt application/x-cdf-v2",
+    "application/x-pkcs12": "application/pkcs12",
+    "application/x-plist": "application/x-bplist",
+    "application/x-rpm": "application/x-redhat-package-manager",
+    "application/xml": "text/x-xml text/xml",
+    "application/yaml": "application/x-yaml text/x-yaml text/yaml",
+    "application/zip": "application/x-zip application/x-zip-compressed",
+    "application/zstd": "application/x-zstd",
+    "audio/aac": "audio/x-aac audio/x-hx-aac-adif audio/x-hx-aac-adts",
+    "audio/aiff": "audio/x-aiff",
+    "audio/flac": "audio/x-flac",
+    "audio/midi": "audio/mid audio/x-midi",
+    "audio/mp4": "audio/x-m4a",
+    "audio/mpeg": "audio/mp3 audio/x-mp3",
+    "audio/ogg": "audio/opus audio/x-flac+ogg audio/x-opus+ogg audio/x-speex+ogg audio/x-vorbis+ogg",
+    "audio/vnd.rn-realaudio": "audio/x-pn-realaudio",
+    "audio/wav": "audio/vnd.wave audio/wave audio/x-wav",
+    "audio/x-mpegurl": "application/vnd.apple.mpegurl audio/mpegurl",
+    "audio/x-ms-wma": "audio/x-ms-asf",
+    "font/otf": "application/vnd.ms-opentype application/x-font-otf",
+    "font/sfnt": "application/font-sfnt",
+    "font/ttf": "application/x-font-ttf",
+    "font/woff": "application/font-woff application/x-font-woff",
+    "image/bmp": "image/x-bmp image/x-ms-bmp",
+    "image/emf": "image/x-emf",
+    "image/fits": "application/fits image/x-fits",
+    "image/jpeg": "image/jpg image/pjpeg",
+    "image/jxl": "image/x-jxl",
+    "image/png": "image/x-png",
+    "image/svg+xml": "image/svg",
+    "image/tiff": "image/x-tiff",
+    "image/vnd.adobe.photoshop": "image/x-photoshop image/x-psd",
+    "image/vnd.djvu": "image/x-djvu",
+    "image/vnd.dwg": "application/acad application/x-dwg image/x-dwg",
+    "image/vnd.dxf": "image/x-dxf",
+    "image/vnd.microsoft.cursor": "image/x-cur image/x-win-bitmap image/x-win-cur",
+    "image/vnd.microsoft.icon": "image/x-icon",
+    "image/vnd.ms-dds": "image/x-dds",
+    "image/vnd.radiance": "image/x-hdr",
+    "image/vnd.zbrush.pcx": "image/x-pcx",
+    "image/webp": "image/x-webp",
+    "image/wmf": "image/x-wmf",
+    "image/x-jng": "video/x-jng",
+    "image/x-portable-graymap": "image/x-portable-greymap",
+    "image/x-tga": "image/tga image/x-targa",
+    "image/x-xbitmap": "image/x-xbm",
+    "image/x-xpixmap": "image/x-xpm",
+    "message/rfc822": "message/news message/x-gnu-rmail",
+    "text/calendar": "application/ics",
+    "text/csv": "text/x-comma-separated-values",
+    "text/javascript": (
+        "application/ecmascript application/javascript application/x-javascript text/ecmascript text/x-javascript"
+    ),
+    "text/markdown": "text/x-markdown",
+    "text/plain": "application/x-setupscript application/x-wine-extension-ini text/pgp text/x-algol68",
+    "text/rust": "text/x-rust",
+    "text/sgml": "application/sgml",
+    "text/troff": "application/x-troff",
+    "text/vcard": "text/directory text/x-vcard",
+    "text/x-c": "text/x-chdr text/x-csrc",
+    "text/x-c++": "text/x-c++src",
+    "text/x-diff": "text/x-patch",
+    "text/x-dsrc": "text/x-d",
+    "text/x-gettext-translation": "text/x-po",
+    "text/x-objcsrc": "text/x-objective-c",
+    "text/x-perl": "application/x-perl",
+    "text/x-php": "application/x-php",
+    "text/x-python": "application/x-python text/x-python3 text/x-script.python",
+    "text/x-ruby": "application/x-ruby",
+    "text/x-shellscript": "application/x-csh application/x-sh application/x-shellscript text/x-sh",
+    "text/x-tex": "application/x-latex application/x-tex text/x-latex",
+    "video/mpeg": "video/mp2p video/mp4v-es video/mpeg4-generic video/mpv",
+    "video/ogg": "video/x-theora+ogg",
+    "video/x-flic": "video/fli video/x-flc video/x-fli",
+    "video/x-matroska": "video/matroska",
+    "video/x-msvideo": "video/avi video/msvideo video/vnd.avi",
+}
+_ALIASES = {other: name for name, others in _OTHER_NAMES.items() for other in others.split()}
+
+
+def normalise(media_type: str) -> str:
+    """The one name used for ``media_type`` here, without parameters; nothing if it is not a media type at all."""
+    plain = media_type.partition(";")[0].strip().lower()
+    return _ALIASES.get(plain, plain) if _TYPE.fullmatch(plain) else ""
