@@ -102,7 +102,7 @@ class Processor(ABC):
 
 
 def accepts(media_types: Collection[str], media_type: str) -> bool:
-    """Whether the patterns in ``media_types`` (``image/png``, ``image/*``, ``*/*``) cover ``media_type``, in any case."""
+    """Whether the patterns in ``media_types`` (``image/png``, ``image/*``, ``*/*``) cover ``media_type``."""
     wanted = media_type.lower()
     covering = (wanted, f"{wanted.partition('/')[0]}/*", "*/*")
     return any(pattern.lower() in covering for pattern in media_types)

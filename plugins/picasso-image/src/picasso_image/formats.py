@@ -27,7 +27,12 @@ FORMATS: Mapping[str, Format] = {
     "PNG": _format("Png", "image/png", "image/x-png", "image/apng", "image/vnd.mozilla.apng"),
     "GIF": _format("Gif", "image/gif"),
     "WEBP": _format("WebP", "image/webp"),
-    "TIFF": _format("Tiff", "image/tiff", "image/tiff-fx", "image/x-tiff"),
+    # Camera raw files that are TIFFs: the picture in them that needs no developing.
+    "TIFF": _format(
+        "Tiff",
+        *("image/tiff", "image/tiff-fx", "image/x-tiff", "image/x-adobe-dng", "image/x-canon-cr2", "image/x-nikon-nef"),
+        *("image/x-sony-arw", "image/x-pentax-pef", "image/x-epson-erf", "image/x-kodak-dcr", "image/x-kodak-kdc"),
+    ),
     "AVIF": _format("Avif", "image/avif", "image/avif-sequence"),
     "BMP": _format("Bmp", "image/bmp", "image/x-bmp", "image/x-ms-bmp"),
     "DIB": _format("Bmp", "image/bmp", "image/x-ms-bmp", "image/x-ms-dib"),
