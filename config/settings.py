@@ -1,26 +1,34 @@
-"""Every setting, from the environment alone; without any, Picasso runs on SQLite and a folder, open on 127.0.0.1."""
+"""Every setting, from the environment alone; without any, Picasso runs on SQLite and a folder, open on 127.0.0.1.
+
+``.env.example`` lists the variables with what each is for.
+"""
 
 import secrets
 from pathlib import Path
 
-import environ
-from django.core.exceptions import ImproperlyConfigured
+import structlog
+
+from .environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+env = Environment()
 
 # Where everything lies that is not in a database or broker of its own.
-DATA = Path(env.str("PICASSO_DATA", default=str(BASE_DIR / "data"))).resolve()
-PRODUCTION = env.bool("PICASSO_PRODUCTION", default=False)
+DATA = Path(env.text("PICASSO_DATA", str(BASE_DIR / "data"))).resolve()
+PRODUCTION = env.yes("PICASSO_PRODUCTION", default=False)
 DEBUG = False
 
+# --- Access ---------------------------------------------------------------------------------------------------------
+# Bearer tokens, each good for everything; without any, Picasso is open to whoever reaches it.
+PICASSO_TOKENS = env.names("PICASSO_TOKEN")
+if PRODUCTION and not PICASSO_TOKENS:
+    env.mistake("PICASSO_TOKEN is not set: production needs at least one, such as: openssl rand -hex 32")
+if any(len(token) < 32 for token in PICASSO_TOKENS):
+    env.mistake("PICASSO_TOKEN has fewer than 32 characters: make one that cannot be guessed: openssl rand -hex 32")
 
-def _secret_key() -> str:
-    """Take the key from the environment; outside production one is made and kept in the data folder."""
-    if key := env.str("PICASSO_SECRET_KEY", default=""):
-        return key
-    if PRODUCTION:
-        raise ImproperlyConfigured("PICASSO_SECRET_KEY is not set: give it 50 random characters, the same everywhere.")
+
+def _kept_secret_key() -> str:
+    """Make a key once, outside production, and keep it in the data folder."""
     kept = DATA / "secret_key"
     if not kept.exists():
         DATA.mkdir(parents=True, exist_ok=True)
@@ -29,9 +37,23 @@ def _secret_key() -> str:
     return kept.read_text()
 
 
-SECRET_KEY = _secret_key()
-ALLOWED_HOSTS = env.list("PICASSO_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+SECRET_KEY = env.text("PICASSO_SECRET_KEY")
+if PRODUCTION and len(SECRET_KEY) < 50:
+    env.mistake("PICASSO_SECRET_KEY is not set or has fewer than 50 characters: openssl rand -hex 32 makes one.")
+SECRET_KEY = SECRET_KEY or (secrets.token_urlsafe(50) if PRODUCTION else _kept_secret_key())
+ALLOWED_HOSTS = env.names("PICASSO_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
 
+# Behind a proxy that speaks HTTPS and says so in X-Forwarded-Proto.
+HTTPS = env.yes("PICASSO_HTTPS", default=PRODUCTION)
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = ["^livez$", "^readyz$"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+
+# --- Application ----------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -39,7 +61,12 @@ INSTALLED_APPS = [
     "drf_standardized_errors",
     "picasso_core",
 ]
-MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "django.middleware.common.CommonMiddleware"]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 APPEND_SLASH = False
@@ -49,19 +76,20 @@ USE_I18N = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Database -------------------------------------------------------------------------------------------------------
-DATABASES = {"default": env.db_url("PICASSO_DATABASE_URL", default=f"sqlite:///{DATA}/picasso.sqlite3")}
+DATABASES = {"default": env.database("PICASSO_DATABASE_URL", f"sqlite:///{DATA}/picasso.sqlite3")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["CONN_MAX_AGE"] = None
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL",
     }
-    DATABASES["default"]["CONN_MAX_AGE"] = None
 else:
+    pool = env.integer("PICASSO_DATABASE_POOL", default=40, at_least=1)
     DATABASES["default"]["OPTIONS"] = {
         "connect_timeout": 3,
         "options": "-c statement_timeout=30000 -c lock_timeout=10000",
-        "pool": {"min_size": 1, "max_size": env.int("PICASSO_DATABASE_POOL", default=40), "timeout": 5},
+        "pool": {"min_size": 1, "max_size": pool, "timeout": 5},
     }
 
 # --- Storage --------------------------------------------------------------------------------------------------------
@@ -71,17 +99,19 @@ STORAGES = {
 }
 FILE_UPLOAD_HANDLERS = ["picasso_core.uploads.StreamToStorage"]
 # Where workers hand files to the sandbox; on the storage's file system a file is linked, elsewhere it is copied.
-PICASSO_SCRATCH = Path(env.str("PICASSO_SCRATCH", default=str(DATA / "scratch")))
+PICASSO_SCRATCH = Path(env.text("PICASSO_SCRATCH", str(DATA / "scratch")))
 
 # --- Broker ---------------------------------------------------------------------------------------------------------
-PICASSO_QUEUE = env.str("PICASSO_QUEUE", default="picasso.v1")
-CELERY_BROKER_URL = env.str("PICASSO_BROKER_URL", default="")
-PICASSO_BROKER_IS_AMQP = CELERY_BROKER_URL.startswith("amqp")
+PICASSO_QUEUE = env.text("PICASSO_QUEUE", "picasso.v1")
+CELERY_BROKER_URL = env.text("PICASSO_BROKER_URL")
+PICASSO_BROKER_IS_AMQP = CELERY_BROKER_URL.startswith(("amqp://", "amqps://"))
 if PICASSO_BROKER_IS_AMQP:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
     CELERY_BROKER_HEARTBEAT = 10
 else:
-    CELERY_BROKER_URL = CELERY_BROKER_URL or "filesystem://localhost"
+    if CELERY_BROKER_URL:
+        env.mistake("PICASSO_BROKER_URL is no URL of RabbitMQ: write amqp://user:password@host:5672//")
+    CELERY_BROKER_URL = "filesystem://localhost"
     CELERY_BROKER_TRANSPORT = "config.broker:Transport"
     CELERY_BROKER_TRANSPORT_OPTIONS = {"data_folder_in": str(DATA / "broker"), "data_folder_out": str(DATA / "broker")}
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
@@ -100,24 +130,62 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 # --- API ------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["picasso_core.api.authentication.BearerToken"],
+    "DEFAULT_PERMISSION_CLASSES": ["picasso_core.api.authentication.HasTokenWhereNeeded"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "picasso_core.api.pagination.NewestFirst",
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
+DRF_STANDARDIZED_ERRORS = {"EXCEPTION_HANDLER_CLASS": "picasso_core.api.errors.Handler"}
 # Uploads stream to disk and have a limit of their own; this one is for the other fields of a form.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-PICASSO_MAX_UPLOAD_BYTES = env.int("PICASSO_MAX_UPLOAD_BYTES", default=2 * 1024**3)
+PICASSO_MAX_UPLOAD_BYTES = env.integer("PICASSO_MAX_UPLOAD_BYTES", default=2 * 1024**3, at_least=1)
 
 # --- Logs -----------------------------------------------------------------------------------------------------------
+# One line per event: JSON in production, for people elsewhere.
+_SHARED = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso"),
+]
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_SHARED,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+_RENDERERS = (
+    [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    if PRODUCTION
+    else [structlog.dev.ConsoleRenderer(colors=False)]
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "formatters": {
+        "line": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "foreign_pre_chain": [*_SHARED, structlog.stdlib.ExtraAdder()],
+            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_RENDERERS],
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("PICASSO_LOG_LEVEL", default="WARNING")},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {
+        "picasso_core": {
+            "level": env.choice(
+                "PICASSO_LOG_LEVEL",
+                "INFO" if PRODUCTION else "WARNING",
+                among=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+            )
+        }
+    },
 }
-DRF_STANDARDIZED_ERRORS = {"EXCEPTION_HANDLER_CLASS": "picasso_core.api.errors.Handler"}
+
+env.check()

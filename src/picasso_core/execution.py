@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -12,13 +11,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from . import storage
 from .models import Artifact, File, Job, Offer
 from .models.files import UNKNOWN
 from .sandbox.outcome import Outcome, failure
 from .sandbox.runner import Runner
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 ALONE = timedelta(seconds=5)
 """The pause after the sandbox could not be started."""
@@ -155,5 +156,5 @@ def _within_reach(file: File, slot: Slot) -> Iterator[Path]:
 
 
 def _log(event: str, started: float, **fields: object) -> None:
-    values = " ".join(f"{key}={value}" for key, value in fields.items() if value)
-    logger.info("%s %s ms=%.1f", event, values, (time.monotonic() - started) * 1000)
+    told = {key: str(value) for key, value in fields.items() if value}
+    logger.info(event, ms=round((time.monotonic() - started) * 1000, 1), **told)

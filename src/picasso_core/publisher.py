@@ -5,15 +5,16 @@ Whatever is dropped here, because the queue is full or the broker is away, the s
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 import time
 import uuid
 
+import structlog
+
 from .tasks import BrokerAway, doorbell
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 CAPACITY = 1000
 PAUSE_SECONDS = 5.0
@@ -52,4 +53,4 @@ def _publish() -> None:
             doorbell.ring(file_id, target)
         except BrokerAway as error:
             away_until = time.monotonic() + PAUSE_SECONDS
-            logger.warning("The broker is away, the sweeper takes over: %s", error)
+            logger.warning("broker away, the sweeper takes over", error=str(error))

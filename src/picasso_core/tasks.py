@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import uuid
 import warnings
 from pathlib import Path
 from typing import Any
 
+import structlog
 from celery import current_app, shared_task, signals
 from celery.exceptions import SecurityWarning
 from celery.worker.consumer import Consumer
@@ -20,7 +20,7 @@ from kombu import Connection, Exchange, Producer, Queue
 from . import execution
 from .worker import Worker
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 CONFIRM_SECONDS = 2.0
 PUBLISH_OPTIONS = {"confirm_publish": True, "read_timeout": 3, "write_timeout": 3, "max_retries": 1}
@@ -99,7 +99,7 @@ class Doorbell:
             try:
                 connection.close()
             except Exception as error:
-                logger.debug("Closing the broken connection failed too: %s", error)
+                logger.debug("closing a broken connection failed too", error=str(error))
 
 
 doorbell = Doorbell()
@@ -119,13 +119,13 @@ def process_file(file_id: str) -> None:
         for queue in execution.process(uuid.UUID(file_id), _Process.worker.slot()):
             doorbell.ring(uuid.UUID(file_id), queue)
     except DatabaseError as error:
-        logger.warning("The database went away under file=%s: %s", file_id, error)
+        logger.warning("database away, the claim will expire", file=file_id, error=str(error))
         connections.close_all()
     except BrokerAway as error:
-        logger.info("Another queue could not be rung for file=%s; the sweeper will: %s", file_id, error)
+        logger.warning("broker away, the sweeper takes over", file=file_id, error=str(error))
     except BaseException:
         # MemoryError included: raised out of a task it would end the worker.
-        logger.exception("Bringing file=%s up to date failed", file_id)
+        logger.exception("bringing a file up to date failed", file=file_id)
 
 
 def run_worker(*, queue: str, concurrency: int, loglevel: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import shutil
 import tempfile
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import structlog
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
@@ -20,7 +20,7 @@ from .models import Offer
 from .sandbox.client import Zygote
 from .sandbox.runner import Runner
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS = 10.0
 OVERDUE_SECONDS = 30.0
@@ -46,7 +46,9 @@ class Worker:
         self.zygote.start()
         for plugin in self.zygote.plugins:
             if plugin["error"]:
-                logger.error("%s\n%s", plugin["error"], plugin["detail"])
+                logger.error(
+                    "processor broken", processor=plugin["name"], error=plugin["error"], traceback=plugin["detail"]
+                )
         while not self._stopping.is_set():
             try:
                 with transaction.atomic():
@@ -54,7 +56,7 @@ class Worker:
                     Offer.objects.heartbeat(self.queue, self._keys())
                 break
             except DatabaseError as error:
-                logger.warning("The database is away (%s); trying again.", error)
+                logger.warning("database away, trying again", error=str(error))
                 connection.close()
                 self._stopping.wait(1.0)
         threading.Thread(target=self._beat, name="picasso-heartbeat", daemon=True).start()
@@ -105,7 +107,7 @@ class Worker:
             with self._lock:
                 deadlines = [runner.deadline for runner in self._runners]
             if any(deadline is not None and now > deadline + OVERDUE_SECONDS for deadline in deadlines):
-                logger.critical("A thread is stuck %.0f seconds past its limit: the worker ends.", OVERDUE_SECONDS)
+                logger.critical("thread stuck, the worker ends", seconds_past_its_limit=OVERDUE_SECONDS)
                 os._exit(70)
             if now < repeat_at:
                 continue
@@ -113,7 +115,7 @@ class Worker:
             try:
                 Offer.objects.heartbeat(self.queue, self._keys())
             except DatabaseError as error:
-                logger.warning("The heartbeat was not recorded: %s", error)
+                logger.warning("database away, heartbeat not recorded", error=str(error))
                 connection.close()
 
 
