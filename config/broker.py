@@ -23,20 +23,20 @@ class Channel(filesystem.Channel):
     A message that a killed worker had taken is gone; the sweeper publishes it again, since the database is the truth.
     """
 
-    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+    def _queue_bind(self, *binding: Any) -> None:
         """Do nothing: only the default exchange is used, and kombu's file of bindings can be read half-written."""
 
     def get_table(self, exchange: str) -> list[Any]:
         return []
 
-    def _put(self, queue: str, payload: dict[str, Any], **kwargs: Any) -> None:
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]  # kombu's own two differ
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
         # Written aside and renamed: a consumer never sees half a message.
         aside = self._folder(queue) / f"{name}.part"
         aside.write_text(dumps(payload))
         aside.rename(aside.with_suffix(".msg"))
 
-    def _get(self, queue: str) -> dict[str, Any]:
+    def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
         for message in self._messages(queue):
             taken = message.with_suffix(".taken")
             try:

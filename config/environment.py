@@ -53,7 +53,8 @@ class Environment:
     def database(self, name: str, default: str) -> dict[str, Any]:
         """Read the URL of a database as Django's settings for it."""
         url = self.text(name, default)
-        parsed = self._read(name, lambda: dict(self._env.db_url_config(url)), {}, "write sqlite:///… or postgres://…")
+        nothing: dict[str, Any] = {}
+        parsed = self._read(name, lambda: dict(self._env.db_url_config(url)), nothing, "write postgres://…")
         if parsed.get("ENGINE", "").rpartition(".")[2] not in ("sqlite3", "postgresql"):
             self.mistake(f"{name} is no URL of a SQLite or PostgreSQL database: write sqlite:///… or postgres://…")
             return dict(self._env.db_url_config(default))

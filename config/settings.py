@@ -106,7 +106,7 @@ PICASSO_QUEUE = env.text("PICASSO_QUEUE", "picasso.v1")
 CELERY_BROKER_URL = env.text("PICASSO_BROKER_URL")
 PICASSO_BROKER_IS_AMQP = CELERY_BROKER_URL.startswith(("amqp://", "amqps://"))
 if PICASSO_BROKER_IS_AMQP:
-    CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {"confirm_publish": True}
     CELERY_BROKER_HEARTBEAT = 10
 else:
     if CELERY_BROKER_URL:
@@ -145,7 +145,7 @@ PICASSO_MAX_UPLOAD_BYTES = env.integer("PICASSO_MAX_UPLOAD_BYTES", default=2 * 1
 
 # --- Logs -----------------------------------------------------------------------------------------------------------
 # One line per event: JSON in production, for people elsewhere.
-_SHARED = [
+_SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
@@ -160,11 +160,9 @@ structlog.configure(
     logger_factory=structlog.stdlib.LoggerFactory(),
     cache_logger_on_first_use=True,
 )
-_RENDERERS = (
-    [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    if PRODUCTION
-    else [structlog.dev.ConsoleRenderer(colors=False)]
-)
+_RENDERERS: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer(colors=False)]
+if PRODUCTION:
+    _RENDERERS = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -151,7 +151,7 @@ def _keep_artifacts(job: Job, outcome: Outcome) -> list[Artifact]:
 
 @contextmanager
 def _within_reach(file: File, slot: Slot) -> Iterator[Path]:
-    with storage.on_disk(file.file.name) as stored, slot.runner.input(stored) as path:
+    with storage.on_disk(str(file.file.name)) as stored, slot.runner.input(stored) as path:
         yield path
 
 

@@ -65,8 +65,9 @@ class Doorbell:
         """Say how many messages wait in ``queue``. Raises ``BrokerAway`` within seconds."""
         with self._lock:
             try:
-                channel = self._open().channel
-                return int(make_queue(queue)(channel).queue_declare().message_count)
+                channel: Any = self._open().channel
+                declared: Any = make_queue(queue)(channel).queue_declare()
+                return int(declared.message_count)
             except Exception as error:
                 self._hang_up()
                 raise BrokerAway(str(error)) from error
@@ -77,14 +78,9 @@ class Doorbell:
             self._hang_up()
 
     def _publish(self, file_id: uuid.UUID, queue: str) -> None:
-        process_file.apply_async(
-            (str(file_id),),
-            queue=make_queue(queue),
-            producer=self._open(),
-            retry=False,
-            mandatory=True,
-            confirm_timeout=CONFIRM_SECONDS,
-        )
+        # Mandatory: without it a message for a queue that has gone is confirmed and dropped.
+        options: dict[str, Any] = {"retry": False, "mandatory": True, "confirm_timeout": CONFIRM_SECONDS}
+        process_file.apply_async((str(file_id),), queue=make_queue(queue), producer=self._open(), **options)
 
     def _open(self) -> Producer:
         if self._producer is None:
@@ -106,8 +102,9 @@ doorbell = Doorbell()
 
 
 class _Process:
-    """The Worker of this process, once Celery has started one."""
+    """The worker that this process is, once Celery has started it."""
 
+    queue = ""
     worker: Worker | None = None
 
 
@@ -131,10 +128,10 @@ def process_file(file_id: str) -> None:
 def run_worker(*, queue: str, concurrency: int, loglevel: str) -> None:
     """Run a Celery worker in this process until a signal ends it."""
     current_app.conf.task_queues = [make_queue(queue)]
-    settings.PICASSO_WORKER_QUEUE = queue
+    _Process.queue = queue
     arguments = ["--pool=threads", f"--concurrency={concurrency}", f"--loglevel={loglevel}", f"--queues={queue}"]
     # No message has an ETA here: without this step Celery declares 28 queues for such messages beside ours.
-    steps = Consumer.Blueprint.default_steps
+    steps: Any = Consumer.Blueprint.default_steps
     steps[:] = [step for step in steps if "delayed_delivery" not in str(step)]
     # Celery warns root because of pickled messages; here they are JSON alone.
     warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -145,7 +142,7 @@ def run_worker(*, queue: str, concurrency: int, loglevel: str) -> None:
 
 @signals.worker_init.connect
 def _start(**kwargs: Any) -> None:
-    _Process.worker = Worker(settings.PICASSO_WORKER_QUEUE, Path(settings.PICASSO_SCRATCH))
+    _Process.worker = Worker(_Process.queue, Path(settings.PICASSO_SCRATCH))
     _Process.worker.start()
 
 

@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from itertools import islice
 from typing import Any
 
-import pypdfium2  # type: ignore[import-untyped]
+import pypdfium2
 
 from picasso_core.exceptions import InvalidFile
 from picasso_core.processors import Artifact, Result, SourceFile
