@@ -13,7 +13,8 @@ EDITABLE = $(foreach toml,$(PYPROJECTS),-e ./$(patsubst %/,%,$(dir $(toml))))
 PIP = $(BIN)/python -m pip -qq --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run worker test test-embedded test-services lint format processors lock clean
+.PHONY: help setup demo run worker test test-embedded test-services lint format processors lock build audit \
+	up down clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +61,8 @@ lint: setup ## Check style, imports and that the requirements are up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/python requirements/lock.py --check
 	if grep -q '^\[tool.importlinter\]' pyproject.toml; then $(BIN)/lint-imports; fi
+	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose.yaml
 
 format: setup ## Put the style right
 	$(BIN)/ruff check --fix-only .
@@ -67,6 +70,29 @@ format: setup ## Put the style right
 
 lock: setup ## Pin the requirements anew (ARGS=--upgrade takes newer releases)
 	$(BIN)/python requirements/lock.py $(ARGS)
+
+build: setup ## Wheels and sdists of everything in dist/, tried in a clean environment
+	$(BIN)/python tests/distributions.py dist
+
+audit: setup ## Ask the vulnerability service about what is pinned; needs the network
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements/server.txt || { \
+		echo 'audit: either a pinned release has a known vulnerability, which is listed above: make lock ARGS=--upgrade;' >&2; \
+		echo 'or the service did not answer, and nothing is known' >&2; exit 1; }
+
+COMPOSE = docker compose -f docker/compose.yaml
+
+up: docker/.env ## Picasso in containers, with RabbitMQ and PostgreSQL (PROCESSORS="image text" chooses)
+	$(COMPOSE) up --build --detach --wait
+	@echo 'Picasso is at http://127.0.0.1:8000/; its token is PICASSO_TOKEN in docker/.env'
+
+down: ## Stop the containers; what they keep stays in their volumes
+	$(COMPOSE) down
+
+# The database keeps its password in its volume: a new .env does not open an old one.
+docker/.env:
+	@umask 077 && $(PYTHON) -c 'import secrets; [print(f"{name}={secrets.token_hex(32)}") for name in \
+		("PICASSO_SECRET_KEY", "PICASSO_TOKEN", "POSTGRES_PASSWORD", "RABBITMQ_PASSWORD")]' >$@.part && mv $@.part $@
+	@echo 'Made random secrets in $@: keep that file as long as the volumes'
 
 clean: ## Remove .venv, caches and builds; data/ stays
 	rm -rf $(VENV) .venv-* build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -3,6 +3,7 @@
 ``.env.example`` lists the variables with what each is for.
 """
 
+import os
 import secrets
 from pathlib import Path
 
@@ -84,6 +85,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL",
     }
+    # A file, since the tests' threads cannot share a database in memory; one for each run.
+    DATABASES["default"]["TEST"] = {"NAME": str(DATA / f"test-{os.getpid()}.sqlite3")}
 else:
     pool = env.integer("PICASSO_DATABASE_POOL", default=40, at_least=1)
     DATABASES["default"]["OPTIONS"] = {
@@ -100,6 +103,8 @@ STORAGES = {
 FILE_UPLOAD_HANDLERS = ["picasso_core.uploads.StreamToStorage"]
 # Where workers hand files to the sandbox; on the storage's file system a file is linked, elsewhere it is copied.
 PICASSO_SCRATCH = Path(env.text("PICASSO_SCRATCH", str(DATA / "scratch")))
+# What worker and sweeper touch as they go round, for a health check; each container has its own.
+PICASSO_ALIVE_FILE = env.text("PICASSO_ALIVE_FILE")
 
 # --- Broker ---------------------------------------------------------------------------------------------------------
 PICASSO_QUEUE = env.text("PICASSO_QUEUE", "picasso.v1")

@@ -1,4 +1,4 @@
-"""Compile server.txt and dev.txt from every pyproject.toml; with --check only say whether that is due, offline."""
+"""Compile the three locks from every pyproject.toml; with --check only say whether that is due, offline."""
 
 import hashlib
 import json
@@ -10,8 +10,13 @@ from pathlib import Path
 REQUIREMENTS = Path(__file__).parent
 ROOT = REQUIREMENTS.parent
 PLUGINS = sorted(ROOT.glob("plugins/*/pyproject.toml"))
-# dev.txt takes the versions of server.txt: what is tested is what runs.
-LOCKS = {"server.txt": (), "dev.txt": ("--group=dev", "--constraint=requirements/server.txt")}
+EVERYTHING = "\n".join([".[server]", *(f"./{path.parent.relative_to(ROOT)}" for path in PLUGINS)])
+# Later ones take the versions of earlier ones: what is tested is what runs.
+LOCKS = {
+    "server.txt": (EVERYTHING, ()),
+    "dev.txt": (EVERYTHING, ("--group=dev", "--constraint=requirements/server.txt")),
+    "build.txt": ("", ("--group=build", "--constraint=requirements/dev.txt")),
+}
 HEADER = "# Compiled by `make lock`. Inputs: sha256 "
 
 
@@ -26,14 +31,13 @@ def digest(pyprojects: list[Path]) -> str:
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
-def compile_lock(name: str, options: tuple[str, ...], names: list[str]) -> str:
-    local = "\n".join([".[server]", *(f"./{path.parent.relative_to(ROOT)}" for path in PLUGINS)])
+def compile_lock(name: str, projects: str, options: tuple[str, ...], names: list[str]) -> str:
     target = REQUIREMENTS / name
     # Universal: one file holds Django 5.2 for Python 3.11 and 6.x above it. No index address: pip uses the user's own.
     command = ["uv", "pip", "compile", "-", "--quiet", "--universal", "--python-version=3.11", "--generate-hashes"]
     command += ["--no-header", "--no-emit-index-url", "--no-annotate", *options, f"--output-file={target}"]
     command += [f"--no-emit-package={local_name}" for local_name in names]
-    subprocess.run([sys.executable, "-m", *command, *sys.argv[1:]], cwd=ROOT, input=local, text=True, check=True)
+    subprocess.run([sys.executable, "-m", *command, *sys.argv[1:]], cwd=ROOT, input=projects, text=True, check=True)
     return target.read_text()
 
 
@@ -46,8 +50,8 @@ def main() -> int:
             print(f"requirements: {', '.join(stale)} older than a pyproject.toml: run `make lock`", file=sys.stderr)
         return bool(stale)
     names = [tomllib.loads(path.read_text())["project"]["name"] for path in pyprojects]
-    for name, options in LOCKS.items():
-        (REQUIREMENTS / name).write_text(header + compile_lock(name, options, names))
+    for name, (projects, options) in LOCKS.items():
+        (REQUIREMENTS / name).write_text(header + compile_lock(name, projects, options, names))
     return 0
 
 

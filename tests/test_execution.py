@@ -83,7 +83,7 @@ def test_a_bug_waits_a_little_before_the_next_attempt(slot):
 )
 def test_a_file_that_kills_its_sandbox_three_times_fails_with_a_code(slot, command, code, words):
     file, job = end(b"picasso-echo\n" + command.encode(), slot, times=3)
-    assert (file.status, job.state, job.error_code, job.attempts) == ("failed", "failed", code, 2)
+    assert (file.status, job.state, job.error_code, job.attempts) == ("failed", "failed", code, 3)
     assert words in job.error
 
 

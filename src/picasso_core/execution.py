@@ -41,20 +41,20 @@ def process(file_id: uuid.UUID, slot: Slot) -> set[str]:
 
     Safe to call at any time, any number of times, in any number of workers.
     """
-    file = File.objects.filter(pk=file_id).first()
-    if file is None or slot.stopping():
+    if slot.stopping():
         return set()
-    if file.media_type is None:
-        claimed = File.claim(file_id)
-        if claimed is None or not identify(claimed, slot):
+    # The claim comes first: most messages are of a new File.
+    if file := File.claim(file_id):
+        if not identify(file, slot):
             return set()
-        file.refresh_from_db(fields=["media_type"])
+    elif not (file := File.objects.filter(pk=file_id, media_type__isnull=False).first()):
+        return set()
     elsewhere = set()
-    for job in Job.objects.due(file_id):
-        if job.queue != slot.queue:
-            elsewhere.add(job.queue)
-        elif (job.processor, job.version) in slot.offered and not slot.stopping():
-            run(job.pk, file, slot)
+    for job_id, queue, *key in Job.objects.due(file_id).values_list("pk", "queue", "processor", "version"):
+        if queue != slot.queue:
+            elsewhere.add(queue)
+        elif tuple(key) in slot.offered and not slot.stopping():
+            run(job_id, file, slot)
     return elsewhere
 
 
@@ -125,7 +125,7 @@ def record(job: Job, outcome: Outcome) -> None:
         case "failed":
             blame = f" ({job.distribution}, processor {job.processor}, version {job.version})"
             message = outcome.message + (blame if outcome.code in ("processor_bug", "invalid_answer") else "")
-            job.fail(outcome.code, message, outcome.detail)
+            job.fail(outcome.code, message, outcome.detail, attempts=job.attempts + outcome.again)
 
 
 def _record_success(job: Job, outcome: Outcome) -> None:
@@ -142,8 +142,9 @@ def _record_success(job: Job, outcome: Outcome) -> None:
 def _keep_artifacts(job: Job, outcome: Outcome) -> list[Artifact]:
     """Store artifacts under keys that hold the claim's token, so that a late worker never overwrites its successor."""
     kept = []
+    # In one folder, not one of their own: each new folder would have to be synced as well.
     for number, written in enumerate(outcome.artifacts):
-        key = f"artifacts/{job.pk.hex[-2:]}/{job.pk}/{job.lease_token}/{number}"
+        key = f"artifacts/{job.pk.hex[-2:]}/{job.pk}-{job.lease_token}-{number}"
         size = storage.save_copy(written.path, key)
         kept.append(Artifact(job=job, name=written.name, media_type=written.media_type, size=size, key=key))
     return kept

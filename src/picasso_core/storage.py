@@ -39,7 +39,7 @@ def keep(path: Path, key: str) -> None:
     try:
         os.rename(path, target)
     except FileNotFoundError:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(target.parent)
         os.rename(path, target)
     sync_folder(target.parent)
 
@@ -82,6 +82,14 @@ def on_disk(key: str) -> Iterator[Path]:
                 copy.write(chunk)
         copy.flush()
         yield Path(copy.name)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make ``folder`` and those above it, each so that it survives a power failure."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connections, models, transaction
@@ -18,9 +18,10 @@ from django.db.models.functions import Now
 from .models import File, Job, Offer
 from .models.files import UNKNOWN
 from .models.work import MAX_LOSSES, free, soon
+from .processes import show_alive
 from .tasks import BrokerAway, doorbell
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 PERIOD = 1.0
 REPAIR_PERIOD = 5.0
@@ -33,6 +34,7 @@ def run(stopping: threading.Event) -> None:
     """Sweep every second until ``stopping`` is set; what is away is tried again."""
     repair_at = 0.0
     while not stopping.is_set():
+        show_alive(settings.PICASSO_ALIVE_FILE)
         try:
             if time.monotonic() >= repair_at:
                 repair()
@@ -40,11 +42,11 @@ def run(stopping: threading.Event) -> None:
             busy = publish()
         except DatabaseError as error:
             busy = False
-            logger.warning("The database is away: %s", error)
+            logger.warning("database away", error=str(error))
             connections.close_all()
         except BrokerAway as error:
             busy = False
-            logger.warning("The broker is away: %s", error)
+            logger.warning("broker away", error=str(error))
         if not busy:
             stopping.wait(PERIOD)
     doorbell.close()
@@ -53,7 +55,8 @@ def run(stopping: threading.Event) -> None:
 def repair() -> None:
     """Put right what no message will: work whose worker is lost for good, Jobs whose processor came or went."""
     give_up_lost()
-    move_waiting()
+    while move_waiting() >= BATCH:
+        continue
 
 
 def publish() -> bool:
@@ -100,23 +103,30 @@ def _queues_with_due_jobs() -> Iterable[str]:
 
 def give_up_lost() -> None:
     """End what has lost its worker once too often."""
-    lost = Q(lease_until__lt=Now(), losses__gte=MAX_LOSSES)
+    # What is open is due some time: said here, so that the indexes of what is due serve, however large the archive is.
+    lost = Q(lease_until__lt=Now(), losses__gte=MAX_LOSSES, due_at__isnull=False)
     message = f"The worker was lost {MAX_LOSSES + 1} times while it processed this file."
-    for job in Job.objects.filter(Job.OPEN, lost)[:BATCH]:
+    for job in Job.objects.filter(Job.OPEN, lost).order_by("due_at")[:BATCH]:
         job.fail("worker_lost", message)
-    for file in File.objects.filter(File.OPEN, lost)[:BATCH]:
+    for file in File.objects.filter(File.OPEN, lost).order_by("due_at")[:BATCH]:
         evidence = [{"by": "picasso", "says": UNKNOWN, "why": f"identification_failed: {message}"}]
         file.identified(UNKNOWN, evidence, Offer.objects.accepting(UNKNOWN, file.size))
 
 
-def move_waiting() -> None:
-    """Have Jobs wait whose processor is gone, broken or off, and queue those again whose processor is back."""
+def move_waiting() -> int:
+    """Have Jobs wait whose processor is gone, broken or off, and queue those again whose processor is back.
+
+    Moves up to a batch each way and returns how many.
+    """
     runnable = Offer.objects.runnable()
     here = Q(pk=None)
     for offer in runnable.values():
         here |= Q(processor=offer.processor, version=offer.version, queue=offer.queue)
-    idle = Job.objects.filter(Job.OPEN, free()).exclude(here)
-    for job in idle.filter(queued_at__lt=Now() - timedelta(seconds=5))[:BATCH]:
+    idle = Job.objects.filter(Job.OPEN, free(), due_at__isnull=False).exclude(here)
+    gone = idle.filter(queued_at__lt=Now() - timedelta(seconds=5))[:BATCH]
+    for job in gone:
         job.park()
-    for job in Job.objects.filter(state=Job.State.WAITING, processor__in=runnable)[:BATCH]:
+    back = Job.objects.filter(state=Job.State.WAITING, processor__in=runnable)[:BATCH]
+    for job in back:
         job.resume(runnable[job.processor])
+    return len(gone) + len(back)

@@ -1,9 +1,10 @@
-"""Take an upload in: bytes streamed to disk, counted, hashed and synced, then one row; the doorbell rings afterwards."""
+"""Take an upload in: bytes streamed to disk, counted, hashed, synced; then one row; then the doorbell rings."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import tempfile
 import unicodedata
@@ -11,15 +12,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from django.conf import settings
+from django.core.exceptions import TooManyFilesSent
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from . import storage
 from .models import File
 from .models.files import key_for
 from .publisher import publish_soon
+
+logger = logging.getLogger(__name__)
 
 MAX_NAME = 255
 CHUNK = 256 * 1024
@@ -28,8 +32,11 @@ CHUNK = 256 * 1024
 class TooLarge(Exception):
     """The upload has more bytes than ``PICASSO_MAX_UPLOAD_BYTES``."""
 
+    def __init__(self) -> None:
+        super().__init__(f"The file is too large: at most {settings.PICASSO_MAX_UPLOAD_BYTES} bytes are accepted.")
 
-class Upload(UploadedFile):
+
+class Upload(UploadedFile):  # type: ignore[type-arg]
     """The bytes of one file part, complete and synced, in the storage's folder for files on their way in."""
 
     def __init__(self, *, path: Path, name: str, content_type: str, size: int, sha256: str) -> None:
@@ -43,51 +50,47 @@ class Upload(UploadedFile):
         """Be true without a name: Django drops file parts that are not."""
         return True
 
-    def discard(self) -> None:
-        """Remove the bytes, unless they were accepted."""
+    def close(self) -> None:
+        """Remove the bytes, unless they were accepted; Django closes every upload when its request ends."""
         self.path.unlink(missing_ok=True)
 
 
 class StreamToStorage(FileUploadHandler):
-    """Django's hook for the file parts of a form: each streams to disk while it is counted and hashed."""
+    """Django's hook for the file part of a form: it streams to disk while it is counted and hashed.
+
+    Whoever has a form read calls ``upload_interrupted`` afterwards: Django itself forgets a part that it was reading
+    when it met an error.
+    """
 
     chunk_size = CHUNK
+    _path: Path | None = None
+    _out: BinaryIO
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
+        if self._path is not None:
+            raise TooManyFilesSent("There is more than one file: send one a request.")
         super().new_file(*args, **kwargs)
         descriptor, path = tempfile.mkstemp(prefix="upload-", dir=storage.incoming())
         self._path = Path(path)
-        self._out: BinaryIO | None = os.fdopen(descriptor, "wb", buffering=0)
+        self._out = os.fdopen(descriptor, "wb", buffering=0)
         self._hash = hashlib.sha256()
         self._size = 0
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         self._size += len(raw_data)
         if self._size > settings.PICASSO_MAX_UPLOAD_BYTES:
-            self._abandon()
             raise TooLarge
         self._hash.update(raw_data)
         view = memoryview(raw_data)
-        assert self._out is not None
-        try:
-            while view:
-                view = view[self._out.write(view) :]
-        except OSError:
-            self._abandon()
-            raise
+        while view:
+            view = view[self._out.write(view) :]
 
     def file_complete(self, file_size: int) -> Upload:
-        assert self._out is not None
-        try:
-            os.fsync(self._out.fileno())
-            stored = os.fstat(self._out.fileno()).st_size
-        except OSError:
-            self._abandon()
-            raise
+        assert self._path is not None
+        os.fsync(self._out.fileno())
+        stored = os.fstat(self._out.fileno()).st_size
         self._out.close()
-        self._out = None
         if not stored == file_size == self._size:
-            self._path.unlink(missing_ok=True)
             raise OSError(f"{stored} bytes are on disk of {file_size} that came in")
         return Upload(
             path=self._path,
@@ -98,13 +101,9 @@ class StreamToStorage(FileUploadHandler):
         )
 
     def upload_interrupted(self) -> None:
-        self._abandon()
-
-    def _abandon(self) -> None:
-        if getattr(self, "_out", None) is not None:
-            assert self._out is not None
+        """Remove the bytes, unless they were accepted."""
+        if self._path is not None:
             self._out.close()
-            self._out = None
             self._path.unlink(missing_ok=True)
 
 
@@ -113,28 +112,52 @@ def accept(upload: Upload, *, owner: Any = None) -> File:
     file = File(
         owner=owner,
         name=upload.display_name,
-        declared_type=(upload.content_type or "")[:255],
-        size=upload.size,
+        declared_type=_shown(upload.content_type or "")[:255],
+        size=upload.size or 0,
         sha256=upload.sha256,
     )
     key = key_for(file)
+    # Before the bytes are stored: while the database is away, none are left behind.
+    connection.ensure_connection()
     storage.keep(upload.path, key)
     file.file.name = key
-    try:
-        file.save(force_insert=True)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            default_storage.delete(key)
-        raise
+    file = _insert(file)
     transaction.on_commit(lambda: publish_soon(file.pk, settings.PICASSO_QUEUE), robust=True)
     return file
 
 
+def _insert(file: File) -> File:
+    """Insert the row, or remove the bytes if there is certainly none."""
+    try:
+        file.save(force_insert=True)
+        return file
+    except (OperationalError, InterfaceError) as error:
+        # What the broken connection lost may be the answer to an INSERT that was done. Only the database knows; if it
+        # does not come back for this question, the bytes stay.
+        logger.warning("The database went away under the new file=%s: %s", file.pk, error)
+        connection.close()
+        if inserted := File.objects.filter(pk=file.pk).first():
+            return inserted
+        _remove(file)
+        raise
+    except BaseException:
+        _remove(file)
+        raise
+
+
+def _remove(file: File) -> None:
+    with contextlib.suppress(OSError):
+        default_storage.delete(str(file.file.name))
+
+
 def display_name(name: str) -> str:
     """Make a name fit to be shown: composed, without control and direction characters, at most 255 long."""
-    composed = unicodedata.normalize("NFC", name)
-    shown = "".join(char for char in composed if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
-    return shown.strip()[:MAX_NAME] or "unnamed"
+    return unicodedata.normalize("NFC", _shown(name))[:MAX_NAME].strip() or "unnamed"
+
+
+def _shown(text: str) -> str:
+    hidden = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+    return "".join(char for char in text if unicodedata.category(char) not in hidden).strip()
 
 
 def probe() -> None:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
 from .execution import Slot
 from .models import Offer
+from .processes import show_alive
 from .sandbox.client import Zygote
 from .sandbox.runner import Runner
 
@@ -103,6 +105,7 @@ class Worker:
         """Repeat the offers, and end the whole process if a thread is stuck long after its run's wall clock."""
         repeat_at = time.monotonic() + HEARTBEAT_SECONDS
         while not self._stopping.wait(1.0):
+            show_alive(settings.PICASSO_ALIVE_FILE)
             now = time.monotonic()
             with self._lock:
                 deadlines = [runner.deadline for runner in self._runners]

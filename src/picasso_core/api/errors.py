@@ -6,13 +6,18 @@ import errno
 import logging
 from typing import Any
 
-from django.db import Error as DatabaseError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFilesSent
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.urls import Resolver404, resolve
 from drf_standardized_errors.handler import ExceptionHandler
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, NotFound, ParseError
+
+from ..uploads import TooLarge
 
 logger = logging.getLogger(__name__)
+
+FAILED = "Picasso failed on this request; its operator finds why in the log."
 
 
 class LengthRequired(APIException):
@@ -40,16 +45,35 @@ class DiskFull(APIException):
 
 
 class Handler(ExceptionHandler):
-    """Adds the world's faults, a database or a disk that is away, to what drf-standardized-errors knows."""
+    """Adds to what drf-standardized-errors knows: requests that Django refuses, a database or a disk that fails."""
 
     def convert_known_exceptions(self, exc: Exception) -> Exception:
-        if isinstance(exc, DatabaseError) or type(exc).__name__ == "PoolTimeout":
-            logger.error("The database is away: %s", exc)
-            return Unavailable()
-        if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
-            return DiskFull()
+        match exc:
+            case TooLarge():
+                return PayloadTooLarge(str(exc))
+            case RequestDataTooBig():
+                return PayloadTooLarge("The form has too much text: a part that is a file needs a file name.")
+            case TooManyFilesSent():
+                return ParseError(str(exc), "too_many_files")
+            case SuspiciousOperation():
+                return ParseError(_unreadable(exc))
+            case UnreadablePostError():
+                return ParseError("The body ends too early.", "incomplete")
+            case Http404():
+                return NotFound(str(exc) or None)
+            case OperationalError() | InterfaceError():
+                logger.error("The database is away: %s", exc)
+                return Unavailable()
+            case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
+                return DiskFull()
+            case OSError():
+                logger.error("The storage is away: %s", exc)
+                return Unavailable()
         converted: Exception = super().convert_known_exceptions(exc)
         return converted
+
+    def convert_unhandled_exceptions(self, exc: Exception) -> APIException:
+        return exc if isinstance(exc, APIException) else APIException(FAILED)
 
 
 def _error(status: int, kind: str, code: str, detail: str) -> JsonResponse:
@@ -58,7 +82,7 @@ def _error(status: int, kind: str, code: str, detail: str) -> JsonResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 400 where Django found the request itself suspicious."""
-    return _error(400, "client_error", "bad_request", "The request cannot be read: " + _sentence(exception))
+    return _error(400, "client_error", "bad_request", _unreadable(exception))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -74,9 +98,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer 500; the log has the traceback."""
-    return _error(500, "server_error", "error", "Picasso failed on this request; its operator finds why in the log.")
+    return _error(500, "server_error", "error", FAILED)
 
 
-def _sentence(exception: Any) -> str:
+def _unreadable(exception: Any) -> str:
     text = str(exception).strip() or type(exception).__name__
-    return text if text.endswith(".") else text + "."
+    return f"The request cannot be read: {text.removesuffix('.')}."

@@ -7,10 +7,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.storage import default_storage
+from django.db import connection
 from django.db.models import Prefetch
 from django.http import FileResponse, Http404
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.generics import ListAPIView, RetrieveAPIView
+from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,8 +21,12 @@ from rest_framework.views import APIView
 
 from .. import uploads
 from ..models import Artifact, File, Job, Offer
-from .errors import LengthRequired, PayloadTooLarge
+from .errors import LengthRequired
 from .serializers import FileSerializer, FileWhole, OfferSerializer
+
+FORM_ALLOWANCE = 1024 * 1024
+"""How much longer than its file a form may be."""
+HOW_TO_UPLOAD = "Send multipart/form-data with one part named 'file' that has a file name."
 
 
 class Root(APIView):
@@ -31,52 +37,81 @@ class Root(APIView):
         return Response({name: reverse(name, request=request) for name in ("upload", "files", "processors")})
 
 
+class WholeForm(MultiPartParser):
+    """A form that is as long as its Content-Length; a shorter one is all that came from a client that has gone away."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        counted: Any = _Counted(stream)
+        form = super().parse(counted, media_type, parser_context)
+        if counted.size != int(parser_context["request"].META["CONTENT_LENGTH"]):
+            raise ParseError("The body is shorter than its Content-Length.", "incomplete")
+        return form
+
+
+class _Counted:
+    """A stream that counts the bytes read from it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.size = 0
+
+    def read(self, size: int) -> bytes:
+        chunk: bytes = self._stream.read(size)
+        self.size += len(chunk)
+        return chunk
+
+
 class UploadView(APIView):
     """Take one file."""
 
-    parser_classes = (MultiPartParser,)
+    parser_classes = (WholeForm,)
 
     def post(self, request: Request) -> Response:
         """Store the part ``file`` and answer 201 with the File, which is processed afterwards."""
-        if not request.META.get("CONTENT_LENGTH"):
-            raise LengthRequired
-        if int(request.META["CONTENT_LENGTH"]) > settings.PICASSO_MAX_UPLOAD_BYTES + 1024 * 1024:
-            raise _too_large()
+        _check_length(request.META.get("CONTENT_LENGTH", ""))
         try:
-            parts = [part for name in request.FILES for part in request.FILES.getlist(name)]
-        except uploads.TooLarge:
-            raise _too_large() from None
-        try:
-            file = uploads.accept(_only_file(request, parts))
+            file = uploads.accept(_only_file(request))
+        except UnsupportedMediaType:
+            detail = f"{request.content_type!r} is no form. {HOW_TO_UPLOAD}"
+            raise UnsupportedMediaType(request.content_type, detail) from None
         finally:
-            for part in parts:
-                part.discard()
+            for handler in request.upload_handlers:
+                handler.upload_interrupted()
+        # It has no jobs yet, so that the database need not be asked for them.
+        file._prefetched_objects_cache = {"jobs": Job.objects.none()}  # type: ignore[attr-defined]
         body = FileSerializer(file, context={"request": request}).data
-        return Response(body, status=201, headers={"Location": reverse("file", kwargs={"pk": file.pk}, request=request)})
+        location = reverse("file", kwargs={"pk": file.pk}, request=request)
+        return Response(body, status=201, headers={"Location": location})
 
 
-def _too_large() -> PayloadTooLarge:
-    return PayloadTooLarge(f"The file is too large: at most {settings.PICASSO_MAX_UPLOAD_BYTES} bytes are accepted.")
+def _check_length(length: str) -> None:
+    """Refuse a body before it is read. Raises ``LengthRequired`` or ``TooLarge``."""
+    if not length.isdecimal():
+        raise LengthRequired
+    if int(length) > settings.PICASSO_MAX_UPLOAD_BYTES + FORM_ALLOWANCE:
+        raise uploads.TooLarge
 
 
-def _only_file(request: Request, parts: list[uploads.Upload]) -> uploads.Upload:
-    """Return the one file part. Raises ``ParseError`` with a code."""
-    if not parts:
-        raise ParseError("There is no file: send multipart/form-data with one part named 'file' that has a file name.", "no_file")
-    if len(parts) > 1:
-        raise ParseError(f"There are {len(parts)} files: send one a request.", "too_many_files")
-    if "file" not in request.FILES:
-        raise ParseError(f"The file's part is named {next(iter(request.FILES))!r}: name it 'file'.", "no_file")
-    if parts[0].size == 0:
+def _only_file(request: Request) -> uploads.Upload:
+    """Read the form and return its one file. Raises ``ParseError`` with a code."""
+    files = request.FILES
+    if not files and any(handler.file_name for handler in request.upload_handlers):
+        raise ParseError("The body ends in the middle of the file: its closing boundary is missing.", "incomplete")
+    if not files:
+        raise ParseError(f"There is no file. {HOW_TO_UPLOAD}", "no_file")
+    if "file" not in files:
+        raise ParseError(f"The file's part is named {next(iter(files))!r}: name it 'file'.", "no_file")
+    upload: uploads.Upload = files["file"]
+    if upload.size == 0:
         raise ParseError("The file is empty.", "empty_file")
-    return parts[0]
+    return upload
 
 
 class FileList(ListAPIView[File]):
     """Every File with its processing status, newest first."""
 
     serializer_class = FileSerializer
-    queryset = File.objects.defer("identified_by").prefetch_related(
+    queryset = File.objects.prefetch_related(
         Prefetch("jobs", Job.objects.only("file_id", "processor", "version", "state", "error"))
     )
 
@@ -87,30 +122,50 @@ class FileDetail(RetrieveAPIView[File]):
     serializer_class = FileWhole
     queryset = File.objects.prefetch_related(
         Prefetch("jobs", Job.objects.defer("detail")),
-        Prefetch("jobs__artifacts", Artifact.objects.select_related("job").only("name", "media_type", "size", "job__file_id", "job__processor")),
+        Prefetch(
+            "jobs__artifacts",
+            Artifact.objects.select_related("job").only("name", "media_type", "size", "job__file_id", "job__processor"),
+        ),
     )
+
+
+class AnythingAccepted(BaseContentNegotiation):
+    """Does not ask what the client accepts: a download is what it is, and an error is JSON."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
 
 
 class Content(APIView):
     """The bytes of a File."""
 
+    content_negotiation_class = AnythingAccepted
+
     def get(self, request: Request, pk: uuid.UUID) -> FileResponse:
         """Send them as an attachment."""
         file = File.objects.filter(pk=pk).only("file", "name", "media_type").first()
         if file is None:
-            raise Http404
-        return attachment(file.file.name, file.name, file.media_type or "application/octet-stream")
+            raise Http404("There is no file with this id.")
+        return attachment(str(file.file.name), file.name, file.media_type or "application/octet-stream")
 
 
 class ArtifactContent(APIView):
     """The bytes of a file that a processor made."""
 
+    content_negotiation_class = AnythingAccepted
+
     def get(self, request: Request, pk: uuid.UUID, processor: str, name: str) -> FileResponse:
         """Send those of the newest result as an attachment."""
-        found = Artifact.objects.filter(job__file=pk, job__processor=processor, job__state=Job.State.SUCCEEDED, name=name)
-        artifact = found.order_by("-job__finished_at").first()
+        found = Artifact.objects.filter(
+            job__file=pk, job__processor=processor, job__state=Job.State.SUCCEEDED, name=name
+        )
+        # PostgreSQL refuses to look for a NUL.
+        artifact = None if "\0" in processor + name else found.order_by("-job__finished_at").first()
         if artifact is None:
-            raise Http404
+            raise Http404(f"The processor {processor!r} has left no {name!r} for this file.")
         return attachment(artifact.key, artifact.name, artifact.media_type)
 
 
@@ -120,7 +175,11 @@ def attachment(key: str, name: str, media_type: str) -> FileResponse:
         stream = default_storage.open(key)
     except FileNotFoundError:
         raise Http404("The stored bytes are missing.") from None
+    # A slow reader keeps its thread, but no connection to the database that others wait for.
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
     response = FileResponse(stream, as_attachment=True, filename=name, content_type=media_type)
+    response.block_size = uploads.CHUNK
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["Cross-Origin-Resource-Policy"] = "same-site"
@@ -139,6 +198,9 @@ class ProcessorList(ListAPIView[Offer]):
 class Live(APIView):
     """Whether this process answers."""
 
+    authentication_classes = ()
+    permission_classes = ()
+
     def get(self, request: Request) -> Response:
         """Touch nothing else, so that an outage elsewhere does not restart it."""
         return Response({"status": "ok"})
@@ -146,6 +208,9 @@ class Live(APIView):
 
 class Ready(APIView):
     """Whether uploads would be taken now."""
+
+    authentication_classes = ()
+    permission_classes = ()
 
     def get(self, request: Request) -> Response:
         """Ask the database and the storage; neither broker nor worker is needed to take an upload."""

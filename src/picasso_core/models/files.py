@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.core.files.storage import default_storage
 from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -71,9 +73,11 @@ class File(Work):
         Every such transaction takes this lock first, so that two Jobs that end together both see the other's end.
         """
         with transaction.atomic():
-            file = cls.objects.select_for_update().filter(pk=pk).first()
+            file = (
+                cls.objects.select_for_update().only("media_type", "size", "status", "processed").filter(pk=pk).first()
+            )
             yield file
-            if file is not None:
+            if file is not None and file.pk is not None:
                 file._settle()
 
     def identified(self, media_type: str, evidence: Iterable[dict[str, str]], offers: Iterable[Any]) -> bool:
@@ -82,15 +86,30 @@ class File(Work):
             saved = self._mine().update(**ENDED, media_type=media_type, identified_by=list(evidence))
             if file is None or not saved:
                 return False
-            file.media_type = media_type
+            self.media_type = file.media_type = media_type
             self.jobs.model.objects.add(file, offers)
+        return True
+
+    @classmethod
+    def remove(cls, pk: uuid.UUID) -> bool:
+        """Delete a File with its Jobs, whatever they are doing, then the bytes; False if there is no such File."""
+        with cls.locked(pk) as file:
+            if file is None:
+                return False
+            artifacts = file.jobs.filter(artifacts__isnull=False).values_list("artifacts__key", flat=True)
+            keys = [str(file.file.name), *artifacts]
+            file.delete()
+        for key in keys:
+            # What cannot be deleted now is bytes without a row, which the sweeper collects.
+            with contextlib.suppress(OSError):
+                default_storage.delete(key)
         return True
 
     def _settle(self) -> None:
         """Derive the status from the Jobs, which there are once it is identified; only under the lock."""
         if self.media_type is None:
             return
-        status = _status(list(self.jobs.values_list("state", "lane")))
+        status = _status(list(self.jobs.order_by().values_list("state", "lane")))
         succeeded = status in (File.Status.PROCESSED, File.Status.PARTIAL)
         if status != self.status or (succeeded and not self.processed):
             File.objects.filter(pk=self.pk).update(status=status, processed=self.processed or succeeded)

@@ -13,10 +13,11 @@ from django.db.models.functions import Now
 
 from .files import UNKNOWN, File
 from .offers import Offer
-from .work import ENDED, Work, free, losses, startable, uuid7
+from .work import AS_NEW, ENDED, Work, free, losses, soon, startable, uuid7
 
 SHORTEST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(days=1)
+TEMPORARY = "temporary_failure"
 
 
 class Jobs(models.QuerySet["Job"]):
@@ -39,6 +40,17 @@ class Jobs(models.QuerySet["Job"]):
             ),
             ignore_conflicts=True,
         )
+
+    def retry(self, file_id: uuid.UUID) -> set[str]:
+        """Queue the failed Jobs of one File again, as new; return the queues to ring."""
+        with File.locked(file_id):
+            failed = self.filter(file_id=file_id, state=Job.State.FAILED)
+            queues = set(failed.values_list("queue", flat=True))
+            failed.update(
+                **AS_NEW, state=Job.State.QUEUED, queued_at=Now(), started_at=None, finished_at=None, due_at=soon(),
+                error_code="", error="", detail="",
+            )  # fmt: skip
+        return queues
 
     def due(self, file_id: uuid.UUID) -> Jobs:
         """Return the Jobs of one File that could be claimed now."""
@@ -103,9 +115,10 @@ class Job(Work):
         """End with a result; False if the claim was lost, and then nothing of the result is kept."""
         return self._end(Job.State.SUCCEEDED, artifacts, data=data, warnings=list(warnings), error_code="", error="")
 
-    def fail(self, code: str, message: str, detail: str = "") -> bool:
+    def fail(self, code: str, message: str, detail: str = "", *, attempts: int | None = None) -> bool:
         """End for good, with a sentence for the uploader; False if the claim was lost."""
-        return self._end(Job.State.FAILED, error_code=code, error=message, detail=detail)
+        counted = self.attempts if attempts is None else attempts
+        return self._end(Job.State.FAILED, error_code=code, error=message, detail=detail, attempts=counted)
 
     def decline(self, message: str) -> bool:
         """End because the file is not the processor's business; False if the claim was lost."""
@@ -116,10 +129,14 @@ class Job(Work):
         return self._end(Job.State.WAITING, error_code="missing_dependency", error=message, finished_at=None)
 
     def postpone(self, message: str) -> bool:
-        """Give the claim back for as long as the Job has waited so far, ten seconds to a day; False if it was lost."""
-        age = self.started_at - self.queued_at if self.started_at else SHORTEST_PAUSE
-        pause = min(max(age, SHORTEST_PAUSE), LONGEST_PAUSE)
-        return self.give_back(pause=pause, error_code="temporary_failure", error=message)
+        """Give the claim back for ten seconds, then for twice as long as it has just waited, up to a day.
+
+        Returns False if the claim was lost.
+        """
+        pause = SHORTEST_PAUSE
+        if self.error_code == TEMPORARY and self.started_at:
+            pause = min(max(2 * (self.started_at - self.queued_at), SHORTEST_PAUSE), LONGEST_PAUSE)
+        return self.give_back(pause=pause, queued_at=Now(), error_code=TEMPORARY, error=message)
 
     def park(self) -> None:
         """Let an open Job that no live worker holds wait, because its processor is absent, broken or off."""
@@ -141,7 +158,7 @@ class Job(Work):
                 waiting.update(state=Job.State.CANCELLED, finished_at=Now())
             else:
                 fields = {"version": offer.version, "distribution": offer.distribution, "queue": offer.queue}
-                counts = {} if offer.version == self.version else {"attempts": 0, "losses": 0}
+                counts = {} if offer.version == self.version else AS_NEW
                 queued = {"state": Job.State.QUEUED, "queued_at": Now(), "due_at": Now(), "error_code": "", "error": ""}
                 waiting.update(**queued, **fields, **counts)
 

@@ -76,7 +76,7 @@ class Work(models.Model):
             due_at=Now() + LEASE,
             **cls.CLAIMED,
         )
-        return cls._default_manager.filter(pk=pk, lease_token=token).first() if won else None
+        return cls._default_manager.filter(pk=pk, lease_token=token).order_by().first() if won else None
 
     def renew(self) -> bool:
         """Hold the claim for another 30 seconds; False if it was lost."""
@@ -102,4 +102,5 @@ class Work(models.Model):
 
 
 FREED: dict[str, Any] = {"lease_token": None, "lease_until": None}
+AS_NEW: dict[str, Any] = {"attempts": 0, "losses": 0}
 ENDED: dict[str, Any] = {**FREED, "due_at": None, "not_before": None}

@@ -10,7 +10,8 @@ from granian.log import LogLevels
 
 from ..long_running import LongRunningCommand
 
-KILL_SECONDS = 25
+# Uploads that are not through by then are cut off; Docker waits for ten seconds before it kills everything.
+KILL_SECONDS = 8
 # Each client that stalls in the middle of its upload holds one, and about 1 MB; they start as they are needed.
 THREADS = 256
 
