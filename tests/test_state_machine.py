@@ -47,6 +47,9 @@ class Claim:
     name: str
     work: Work
     age: float
+    """How long it was queued."""
+    postponed: bool
+    """Whether a temporary failure is why it was."""
 
 
 @dataclass
@@ -56,7 +59,8 @@ class Row:
     state: str = "queued"
     version: str = "1"
     since: float = 0
-    """When it was queued."""
+    """When it was last queued."""
+    postponed: bool = False
     holder: Claim | None = None
     lease: float = 0
     pause: float = 0
@@ -161,7 +165,7 @@ class Life(RuleBasedStateMachine):
         if claimed is None:
             return multiple()
         row.losses += row.holder is not None
-        row.state, row.holder = "running", Claim(name, claimed, self.model.now - row.since)
+        row.state, row.holder = "running", Claim(name, claimed, self.model.now - row.since, row.postponed)
         row.lease = row.due = self.model.now + 30
         return row.holder
 
@@ -195,7 +199,10 @@ class Life(RuleBasedStateMachine):
         if claim.name != "file":
             held = self.model.holds(claim)
             assert claim.work.postpone("The network is down.") is held
-            self._given_back(claim, held, min(max(claim.age, 10.0), DAY))
+            self._given_back(claim, held, min(max(2 * claim.age, 10.0), DAY) if claim.postponed else 10.0)
+            if held:
+                row = self.model.rows[claim.name]
+                row.since, row.postponed = self.model.now, True
 
     @rule(claim=claims)
     def a_dependency_is_missing(self, claim: Claim) -> None:
@@ -206,6 +213,7 @@ class Life(RuleBasedStateMachine):
             assert claim.work.wait("No tesseract.") is held
             if held:
                 self.model.rows[claim.name].end("waiting")
+                self.model.rows[claim.name].postponed = False
 
     @rule(claim=claims, state=st.sampled_from(["succeeded", "failed", "declined"]))
     def end(self, claim: Claim, state: str) -> None:
@@ -314,7 +322,8 @@ class Life(RuleBasedStateMachine):
         if row.state == "waiting" and version:
             if row.version != version:
                 row.attempts = row.losses = 0
-            row.state, row.version, row.since, row.due = "queued", version, self.model.now, self.model.now
+            row.state, row.version, row.postponed = "queued", version, False
+            row.since = row.due = self.model.now
 
     # --- What holds at any time ---------------------------------------------------------------------------------------
 
