@@ -106,6 +106,11 @@ PICASSO_SCRATCH = Path(env.text("PICASSO_SCRATCH", str(DATA / "scratch")))
 # What worker and sweeper touch as they go round, for a health check; each container has its own.
 PICASSO_ALIVE_FILE = env.text("PICASSO_ALIVE_FILE")
 
+# Off, processors get this process's environment, which is how coverage is measured in them.
+PICASSO_SANDBOX = env.choice("PICASSO_SANDBOX", "on", among=("on", "off"))
+if PRODUCTION and PICASSO_SANDBOX == "off":
+    env.mistake("PICASSO_SANDBOX is off: processors would see every secret. Leave it on in production.")
+
 # --- Broker ---------------------------------------------------------------------------------------------------------
 PICASSO_QUEUE = env.text("PICASSO_QUEUE", "picasso.v1")
 CELERY_BROKER_URL = env.text("PICASSO_BROKER_URL")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def silent_doorbell(monkeypatch) -> list[tuple[str, str]]:
 @pytest.fixture(scope="session")
 def zygote() -> Iterator[Zygote]:
     """Have the real zygote with the plugins that are installed."""
-    zygote = Zygote()
+    zygote = Zygote(os.environ if os.environ.get("PICASSO_SANDBOX") == "off" else {})
     zygote.start()
     yield zygote
     zygote.stop()

@@ -1,5 +1,6 @@
 """Settings come from the environment; each mistake is a sentence at the start."""
 
+import json
 import os
 import re
 import subprocess
@@ -68,3 +69,23 @@ def test_the_example_names_every_setting_and_no_other():
     read = set(re.findall(r'"(PICASSO_[A-Z_]+)"', (ROOT / "config" / "settings.py").read_text()))
     shown = set(re.findall(r"^#(PICASSO_[A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert shown == read
+
+
+def test_web_refuses_to_be_open_to_the_network_without_a_token(tmp_path):
+    run = manage("web", "--host", "0.0.0.0", tmp_path=tmp_path)
+    assert run.returncode == 1
+    assert "Listening on 0.0.0.0 would open Picasso to everybody" in run.stderr
+
+
+def test_production_logs_one_json_object_per_event(tmp_path):
+    program = "from structlog import get_logger; get_logger('picasso_core.x').info('uploaded', file='1', ms=2.5)"
+    run = manage("shell", "-v0", "-c", program, tmp_path=tmp_path, **GOOD)
+    (line,) = run.stderr.splitlines()
+    assert json.loads(line) | {"timestamp": ""} == {
+        "event": "uploaded", "file": "1", "ms": 2.5, "level": "info", "logger": "picasso_core.x", "timestamp": "",
+    }  # fmt: skip
+
+
+def test_outside_production_events_are_quiet(tmp_path):
+    program = "from structlog import get_logger; get_logger('picasso_core.x').info('uploaded', file='1')"
+    assert manage("shell", "-v0", "-c", program, tmp_path=tmp_path).stderr == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 import warnings
@@ -18,6 +19,7 @@ from django.db import connections
 from kombu import Connection, Exchange, Producer, Queue
 
 from . import execution
+from .sandbox.client import Zygote
 from .worker import Worker
 
 logger = structlog.get_logger(__name__)
@@ -142,7 +144,8 @@ def run_worker(*, queue: str, concurrency: int, loglevel: str) -> None:
 
 @signals.worker_init.connect
 def _start(**kwargs: Any) -> None:
-    _Process.worker = Worker(_Process.queue, Path(settings.PICASSO_SCRATCH))
+    zygote = Zygote(os.environ if settings.PICASSO_SANDBOX == "off" else {})
+    _Process.worker = Worker(_Process.queue, Path(settings.PICASSO_SCRATCH), zygote)
     _Process.worker.start()
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import os
 import tempfile
 import unicodedata
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import structlog
 from django.conf import settings
 from django.core.exceptions import TooManyFilesSent
 from django.core.files.storage import default_storage
@@ -23,7 +23,7 @@ from .models import File
 from .models.files import key_for
 from .publisher import publish_soon
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 MAX_NAME = 255
 CHUNK = 256 * 1024
@@ -122,6 +122,7 @@ def accept(upload: Upload, *, owner: Any = None) -> File:
     storage.keep(upload.path, key)
     file.file.name = key
     file = _insert(file)
+    logger.info("uploaded", file=str(file.pk), size=file.size)
     transaction.on_commit(lambda: publish_soon(file.pk, settings.PICASSO_QUEUE), robust=True)
     return file
 
@@ -134,7 +135,7 @@ def _insert(file: File) -> File:
     except (OperationalError, InterfaceError) as error:
         # What the broken connection lost may be the answer to an INSERT that was done. Only the database knows; if it
         # does not come back for this question, the bytes stay.
-        logger.warning("The database went away under the new file=%s: %s", file.pk, error)
+        logger.warning("database away under a new file", file=str(file.pk), error=str(error))
         connection.close()
         if inserted := File.objects.filter(pk=file.pk).first():
             return inserted

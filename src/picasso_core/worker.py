@@ -33,9 +33,9 @@ LAST_SECONDS = 28.0
 class Worker:
     """One worker process, listening to one queue."""
 
-    def __init__(self, queue: str, scratch: Path) -> None:
+    def __init__(self, queue: str, scratch: Path, zygote: Zygote) -> None:
         self.queue = queue
-        self.zygote = Zygote()
+        self.zygote = zygote
         self._scratch = scratch
         self._runners: list[Runner] = []
         self._slots = threading.local()

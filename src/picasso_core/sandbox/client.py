@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from .protocol import HEADER, encode, read_frame, readable
 
 START_SECONDS = 60.0
 REPLY_SECONDS = 10.0
+LAST_SECONDS = 1.0
 
 
 class SandboxUnavailable(Exception):
@@ -25,7 +26,9 @@ class SandboxUnavailable(Exception):
 class Zygote:
     """One clean process that has the plugins imported; restarted by itself when it is found dead."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        """``environment`` is all that the zygote and its children have of one; without it, none."""
+        self._environment = dict(environment or {})
         self.plugins: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -88,7 +91,12 @@ class Zygote:
                 str(os.getpid()),
             ]
             self._process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], env={}, cwd="/", stdin=subprocess.DEVNULL, start_new_session=True
+                command,
+                pass_fds=[theirs.fileno()],
+                env=self._environment,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
             theirs.close()
             self._control = ours
@@ -121,9 +129,12 @@ class Zygote:
             self._control.close()
             self._control = None
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
+            # It ends by itself when the socket is closed, unless an import has it.
+            try:
+                self._process.wait(LAST_SECONDS)
+            except subprocess.TimeoutExpired:
                 self._process.kill()
-            self._process.wait()
+                self._process.wait()
             self._process = None
 
     def _ask(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:

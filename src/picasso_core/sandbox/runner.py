@@ -95,7 +95,7 @@ class Runner:
 
     def close(self) -> None:
         """End the child and remove the scratch directory."""
-        self._replace()
+        self._replace(wait=LAST_WORDS_SECONDS)
         os.close(self._log)
         shutil.rmtree(self.folder, ignore_errors=True)
 

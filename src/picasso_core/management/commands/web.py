@@ -1,9 +1,10 @@
 """``manage.py web``: serve HTTP until a signal ends it."""
 
+import ipaddress
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
@@ -27,6 +28,11 @@ class Command(LongRunningCommand):
         parser.add_argument("--threads", type=int, default=THREADS, help="Requests at the same time in each process.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.PICASSO_TOKENS and not is_loopback(options["host"]):
+            raise CommandError(
+                f"Listening on {options['host']} would open Picasso to everybody who reaches this machine: "
+                "set PICASSO_TOKEN (openssl rand -hex 32 makes one), or listen on 127.0.0.1."
+            )
         module, _, name = settings.WSGI_APPLICATION.rpartition(".")
         Granian(
             f"{module}:{name}",
@@ -41,3 +47,11 @@ class Command(LongRunningCommand):
             websockets=False,
             log_level=LogLevels.error,
         ).serve()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on ``host``."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
