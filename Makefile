@@ -1,19 +1,22 @@
 # Everything happens in this clone: packages in .venv, data in data/. No root, no service.
 PYTHON ?= python3
 VENV = .venv
-PORT = 8000
-DATA = data
+PORT ?= 8000
+DATA ?= $(or $(PICASSO_DATA),data)
 ARGS =
 
 BIN = $(VENV)/bin
 SETUP = $(VENV)/.setup
 PYPROJECTS = pyproject.toml $(wildcard plugins/*/pyproject.toml)
 EDITABLE = $(foreach toml,$(PYPROJECTS),-e ./$(patsubst %/,%,$(dir $(toml))))
+# More processes than cores: much of a live test is waiting. JOBS=0 runs everything in one, for a debugger.
+JOBS = 4
+PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 # -qq: errors alone, in a pip that looks through several indexes.
 PIP = $(BIN)/python -m pip -qq --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run worker test test-embedded test-services coverage bench lint format processors lock build audit \
+.PHONY: help setup demo run worker test test-embedded test-services coverage bench lint format schema processors lock build audit \
 	up down clean
 
 help: ## Show the targets
@@ -40,7 +43,7 @@ demo: setup ## Start Picasso, upload a sample for each processor, show what came
 
 # exec here and below: signals reach the program, and no shell stays behind.
 run: setup ## Web and worker on http://127.0.0.1:8000/ (PORT=, DATA=)
-	@exec $(BIN)/python manage.py run --port $(PORT) --data $(DATA) $(ARGS)
+	@exec $(BIN)/python manage.py run --port $(PORT) --data "$(DATA)" $(ARGS)
 
 worker: setup ## One more worker
 	@exec $(BIN)/python manage.py worker $(ARGS)
@@ -51,10 +54,10 @@ processors: setup ## What is installed, and what is broken
 test: test-embedded test-services ## The whole suite, then tests/ again on RabbitMQ and PostgreSQL (ARGS= for pytest)
 
 test-embedded: setup
-	@unset PICASSO_DATABASE_URL PICASSO_BROKER_URL; exec $(BIN)/python -m pytest $(ARGS)
+	@unset PICASSO_DATABASE_URL PICASSO_BROKER_URL; exec $(PYTEST) $(ARGS)
 
 test-services: setup
-	@exec $(BIN)/python tests/services.py $(BIN)/python -m pytest tests $(ARGS)
+	@exec $(BIN)/python tests/services.py $(PYTEST) tests $(ARGS)
 
 bench: setup ## Measure speed and memory on RabbitMQ and PostgreSQL: two minutes (ARGS= names parts, such as uploads)
 	@$(PIP) --no-deps --require-hashes -r benchmarks/requirements.txt
@@ -70,7 +73,10 @@ coverage: setup ## Run the embedded suite and say which lines and branches it le
 lint: setup ## Check style, imports and that the requirements are up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy src config manage.py plugins/*/src
 	$(BIN)/python requirements/lock.py --check
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn | diff -u openapi.yaml - || \
+		{ echo 'openapi.yaml is not what the code says: make schema, and look at the difference' >&2; exit 1; }
 	if grep -q '^\[tool.importlinter\]' pyproject.toml; then $(BIN)/lint-imports; fi
 	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose.yaml
@@ -78,6 +84,9 @@ lint: setup ## Check style, imports and that the requirements are up to date
 format: setup ## Put the style right
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+schema: setup ## Write openapi.yaml, the contract
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file openapi.yaml
 
 lock: setup ## Pin the requirements anew (ARGS=--upgrade takes newer releases)
 	$(BIN)/python requirements/lock.py $(ARGS)
@@ -101,8 +110,8 @@ down: ## Stop the containers; what they keep stays in their volumes
 
 # The database keeps its password in its volume: a new .env does not open an old one.
 docker/.env:
-	@umask 077 && $(PYTHON) -c 'import secrets; [print(f"{name}={secrets.token_hex(32)}") for name in \
-		("PICASSO_SECRET_KEY", "PICASSO_TOKEN", "POSTGRES_PASSWORD", "RABBITMQ_PASSWORD")]' >$@.part && mv $@.part $@
+	@umask 077; secrets=$$($(PYTHON) -c 'import secrets; [print(f"{name}={secrets.token_hex(32)}") for name in \
+		("PICASSO_SECRET_KEY", "PICASSO_TOKEN", "POSTGRES_PASSWORD", "RABBITMQ_PASSWORD")]') && echo "$$secrets" >$@
 	@echo 'Made random secrets in $@: keep that file as long as the volumes'
 
 clean: ## Remove .venv, caches and builds; data/ stays

@@ -5,6 +5,7 @@
 
 import os
 import secrets
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -31,18 +32,23 @@ if any(len(token) < 32 for token in PICASSO_TOKENS):
 def _kept_secret_key() -> str:
     """Make a key once, outside production, and keep it in the data folder."""
     kept = DATA / "secret_key"
-    if not kept.exists():
-        DATA.mkdir(parents=True, exist_ok=True)
-        kept.touch(mode=0o600)
-        kept.write_text(secrets.token_urlsafe(50))
-    return kept.read_text()
+    try:
+        if not kept.exists():
+            DATA.mkdir(parents=True, exist_ok=True)
+            kept.touch(mode=0o600)
+            kept.write_text(secrets.token_urlsafe(50))
+        return kept.read_text()
+    except OSError as error:
+        env.mistake(f"PICASSO_DATA is {DATA}, which is no folder that can be written to: {error.strerror}.")
+        return secrets.token_urlsafe(50)
 
 
 SECRET_KEY = env.text("PICASSO_SECRET_KEY")
 if PRODUCTION and len(SECRET_KEY) < 50:
     env.mistake("PICASSO_SECRET_KEY is not set or has fewer than 50 characters: openssl rand -hex 32 makes one.")
 SECRET_KEY = SECRET_KEY or (secrets.token_urlsafe(50) if PRODUCTION else _kept_secret_key())
-ALLOWED_HOSTS = env.names("PICASSO_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
+# This machine always, for the health checks.
+ALLOWED_HOSTS = [*env.names("PICASSO_ALLOWED_HOSTS"), "127.0.0.1", "localhost", "[::1]"]
 
 # Behind a proxy that speaks HTTPS and says so in X-Forwarded-Proto.
 HTTPS = env.yes("PICASSO_HTTPS", default=PRODUCTION)
@@ -60,6 +66,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "rest_framework",
     "drf_standardized_errors",
+    "drf_spectacular",
     "picasso_core",
 ]
 MIDDLEWARE = [
@@ -144,9 +151,32 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["picasso_core.api.authentication.HasTokenWhereNeeded"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_PAGINATION_CLASS": "picasso_core.api.pagination.NewestFirst",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "picasso_core.api.negotiation.AnythingAccepted",
+    "DEFAULT_PAGINATION_CLASS": "picasso_core.api.pagination.Pages",
+    "DEFAULT_SCHEMA_CLASS": "picasso_core.api.schema.Schema",
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
     "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.0",
+    "TITLE": "Picasso",
+    "VERSION": version("picasso-core"),
+    "DESCRIPTION": "Upload any file: it is kept, and every installed processor that understands it reports on it.",
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
+    "TAGS": [
+        {"name": "files", "description": "Uploads and what was found in them."},
+        {"name": "service", "description": "The service itself."},
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "FileStatus": "picasso_core.models.files.File.Status",
+        "JobState": "picasso_core.models.jobs.Job.State",
+        "ProcessorState": ["ready", "broken", "off", "absent"],
+    },
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "picasso_core.api.schema.with_errors",
+    ],
 }
 DRF_STANDARDIZED_ERRORS = {"EXCEPTION_HANDLER_CLASS": "picasso_core.api.errors.Handler"}
 # Uploads stream to disk and have a limit of their own; this one is for the other fields of a form.
@@ -170,7 +200,9 @@ structlog.configure(
     logger_factory=structlog.stdlib.LoggerFactory(),
     cache_logger_on_first_use=True,
 )
-_RENDERERS: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer(colors=False)]
+_RENDERERS: list[structlog.typing.Processor] = [
+    structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+]
 if PRODUCTION:
     _RENDERERS = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 LOGGING = {

@@ -2,7 +2,14 @@
 
 from django.urls import include, path
 
-urlpatterns = [path("", include("picasso_core.api.urls"))]
+from picasso_core.api.schema import Contract, Docs
+
+urlpatterns = [
+    path("", include("picasso_core.api.urls")),
+    path("schema/", Contract.as_view(), name="schema"),
+    path("docs/", Docs.as_view(), name="docs"),
+    path("docs/<str:asset>", Docs.as_view()),
+]
 
 handler400 = "picasso_core.api.errors.bad_request"
 handler404 = "picasso_core.api.errors.not_found"

@@ -53,5 +53,5 @@ def slot(zygote, folders) -> Iterator[Slot]:
 @pytest.fixture(scope="session")
 def instance(tmp_path_factory) -> Iterator[Instance]:
     """Have a whole Picasso running, shared by the tests that leave it as it was."""
-    with Instance(tmp_path_factory.mktemp("live") / "data").running() as instance:
+    with Instance(tmp_path_factory.mktemp("live") / "data") as instance, instance.running():
         yield instance

@@ -12,11 +12,14 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from kombu import Connection
+
 from picasso_core.supervisor import free_port
+from tests.services import own_database
 
 ROOT = Path(__file__).parent.parent
 OPEN = ("queued", "processing")
@@ -31,8 +34,23 @@ class Instance:
         self.log = data.parent / f"{data.name}.log"
         self.queue = f"test.{uuid.uuid4().hex[:12]}"
         self._environment = {**os.environ, "PICASSO_QUEUE": self.queue, **environment}
+        self._server = self._environment.get("PICASSO_DATABASE_URL", "")
+        self._stack = ExitStack()
         self._command = [python, str(ROOT / "manage.py"), "run"]
         self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Instance:
+        """Give it a database of its own where the tests run on PostgreSQL: two instances do not share one."""
+        if self._server.startswith("postgres"):
+            self._environment["PICASSO_DATABASE_URL"] = self._stack.enter_context(own_database(self._server))
+        broker = os.environ.get("PICASSO_BROKER_URL", "")
+        if broker.startswith("amqp"):
+            self._stack.callback(delete_queue, broker, self.queue)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Remove the database and the queue."""
+        self._stack.close()
 
     @contextmanager
     def running(self) -> Iterator[Instance]:
@@ -117,3 +135,9 @@ def alive(pids: list[int]) -> list[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
     return running
+
+
+def delete_queue(broker: str, name: str) -> None:
+    """Remove a queue of RabbitMQ with the messages in it."""
+    with Connection(broker) as connection:
+        connection.default_channel.queue_delete(name)

@@ -12,10 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kombu
 import psycopg
@@ -73,13 +75,14 @@ def running(command: list[str], answers: Callable[[], bool], stop: signal.Signal
 
 @contextmanager
 def own_database(url: str) -> Iterator[str]:
-    """Two clones may test at once on one server."""
-    name = f"picasso_{os.getpid()}"
+    """Make a database beside the one at ``url``: two clones, or two instances, may test at once on one server."""
+    name = f"picasso_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-        try:
-            yield url.removesuffix("postgres") + name
-        finally:
+    try:
+        yield urlsplit(url)._replace(path=f"/{name}").geturl()
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

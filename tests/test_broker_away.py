@@ -5,9 +5,8 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
-from kombu import Connection
 
-from tests.live import Instance
+from tests.live import Instance, delete_queue
 from tests.proxy import Proxy
 
 BROKER = os.environ.get("PICASSO_BROKER_URL", "")
@@ -25,18 +24,12 @@ def proxy():
 
 @pytest.fixture
 def instance(tmp_path, proxy):
-    """An instance that reaches RabbitMQ through the proxy; its queue is removed afterwards."""
+    """An instance that reaches RabbitMQ through the proxy."""
     address = urlsplit(BROKER)
     user = f"{address.username}:{address.password}@" if address.username else ""
-    instance = Instance(tmp_path / "data", PICASSO_BROKER_URL=f"amqp://{user}127.0.0.1:{proxy.port}{address.path}")
-    with instance.running():
+    broker = f"amqp://{user}127.0.0.1:{proxy.port}{address.path}"
+    with Instance(tmp_path / "data", PICASSO_BROKER_URL=broker) as instance, instance.running():
         yield instance
-    delete_queue(instance.queue)
-
-
-def delete_queue(name: str) -> None:
-    with Connection(BROKER) as connection:
-        connection.default_channel.queue_delete(name)
 
 
 def timed_upload(instance: Instance) -> tuple[dict, float]:
@@ -68,6 +61,6 @@ def test_uploads_do_not_wait_for_the_broker_and_are_processed_once_it_is_back(in
 def test_messages_that_are_lost_with_their_queue_are_published_again(instance):
     instance.ended(instance.upload(b"picasso-echo\nwarm\n"))
     files = [instance.upload(b"picasso-echo\nsleep 1\n") for _ in range(8)]
-    delete_queue(instance.queue)
+    delete_queue(BROKER, instance.queue)
     files.append(instance.upload(b"picasso-echo\nafter\n"))
     assert {instance.ended(file, seconds=90)["status"] for file in files} == {"processed"}

@@ -31,25 +31,25 @@ def shout(tmp_path) -> Path:
 def test_the_processor_of_the_readme_is_twelve_lines_and_works_once_installed(shout, tmp_path):
     assert len([line for line in snippets("python")[0].splitlines() if line.strip()]) <= 12
     elsewhere = Elsewhere(tmp_path / "venv")
-    instance = Instance(tmp_path / "data", python=str(elsewhere.python))
-    with instance.running():
-        before = instance.ended(instance.upload(b"hello\n", "hello.txt"))
-        assert [job["processor"] for job in before["jobs"]] == ["text"]
-    elsewhere.pip("install", "--no-deps", "--no-build-isolation", str(shout))
-    with instance.running():
-        during = instance.ended(instance.upload(b"hello\n", "hello.txt"))
-        (job,) = [job for job in during["jobs"] if job["processor"] == "shout"]
-        assert (job["state"], job["data"], job["distribution"]) == (
-            "succeeded",
-            {"shout": "HELLO\n"},
-            "picasso-shout 0.1.0",
-        )
-        empty = instance.ended(instance.upload(b" \n \n", "spaces.txt"))
-        assert empty["reason"] == "shout: There is nothing to shout."
-    elsewhere.pip("uninstall", "--yes", "picasso-shout")
-    with instance.running():
-        old = instance.get(f"/files/{during['id']}/")
-        assert [job["data"] for job in old["jobs"] if job["processor"] == "shout"] == [{"shout": "HELLO\n"}]
+    with Instance(tmp_path / "data", python=str(elsewhere.python)) as instance:
+        with instance.running():
+            before = instance.ended(instance.upload(b"hello\n", "hello.txt"))
+            assert [job["processor"] for job in before["jobs"]] == ["text"]
+        elsewhere.pip("install", "--no-deps", "--no-build-isolation", str(shout))
+        with instance.running():
+            during = instance.ended(instance.upload(b"hello\n", "hello.txt"))
+            (job,) = [job for job in during["jobs"] if job["processor"] == "shout"]
+            assert (job["state"], job["data"], job["distribution"]) == (
+                "succeeded",
+                {"shout": "HELLO\n"},
+                "picasso-shout 0.1.0",
+            )
+            empty = instance.ended(instance.upload(b" \n \n", "spaces.txt"))
+            assert empty["reason"] == "shout: There is nothing to shout."
+        elsewhere.pip("uninstall", "--yes", "picasso-shout")
+        with instance.running():
+            old = instance.get(f"/files/{during['id']}/")
+            assert [job["data"] for job in old["jobs"] if job["processor"] == "shout"] == [{"shout": "HELLO\n"}]
 
 
 def test_the_uploads_of_the_readme_work(instance):

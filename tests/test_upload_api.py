@@ -239,7 +239,9 @@ def test_any_name_is_201_or_no_file_and_comes_back_in_a_harmless_header(client, 
         assert header.startswith("attachment; filename")
         parsed = Message()
         parsed["Content-Disposition"] = header
-        assert parsed.get_filename() == response.json()["name"]
+        shown = response.json()["name"]
+        # Python's own parser takes <…> off, as it does with quotes.
+        assert parsed.get_filename() in (shown, shown.removeprefix("<").removesuffix(">"))
 
 
 # --- Refused ---------------------------------------------------------------------------------------------------------

@@ -108,6 +108,9 @@ def run(job_id: uuid.UUID, file: File, slot: Slot) -> None:
 
 def record(job: Job, outcome: Outcome) -> None:
     """Write the end of a run, fenced by the claim; a result whose claim was lost is thrown away."""
+    if outcome.detail:
+        who = {"processor": job.processor, "version": job.version, "distribution": job.distribution}
+        logger.error("processor at fault", file=str(job.file_id), job=str(job.pk), detail=outcome.detail, **who)
     match outcome.state:
         case "succeeded":
             _record_success(job, outcome)

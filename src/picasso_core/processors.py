@@ -91,7 +91,7 @@ class Processor(ABC):
     signatures: ClassVar[Sequence[tuple[int, bytes, str]]] = ()
     """``(offset, bytes, media type)``: formats that this plugin teaches the identification."""
     samples: ClassVar[Path | None] = None
-    """A folder of small real files: ``make demo`` uploads them and ``check_processor`` runs them."""
+    """A folder of small real files, one for each type: ``make demo`` uploads them."""
 
     @abstractmethod
     def process(self, file: SourceFile) -> Result:

@@ -115,7 +115,9 @@ def process_file(file_id: str) -> None:
     """Bring one File up to date; nothing is raised, since the database says what is still to be done."""
     try:
         assert _Process.worker is not None
-        for queue in execution.process(uuid.UUID(file_id), _Process.worker.slot()):
+        with _Process.worker.at_work() as slot:
+            elsewhere = execution.process(uuid.UUID(file_id), slot)
+        for queue in elsewhere:
             doorbell.ring(uuid.UUID(file_id), queue)
     except DatabaseError as error:
         logger.warning("database away, the claim will expire", file=file_id, error=str(error))
@@ -145,7 +147,8 @@ def run_worker(*, queue: str, concurrency: int, loglevel: str) -> None:
 @signals.worker_init.connect
 def _start(**kwargs: Any) -> None:
     zygote = Zygote(os.environ if settings.PICASSO_SANDBOX == "off" else {})
-    _Process.worker = Worker(_Process.queue, Path(settings.PICASSO_SCRATCH), zygote)
+    scratch = Path(settings.PICASSO_SCRATCH)
+    _Process.worker = Worker(_Process.queue, scratch, zygote, lambda: doorbell.waiting(_Process.queue))
     _Process.worker.start()
 
 

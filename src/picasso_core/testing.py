@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .exceptions import ProcessorError
+from .plugins import problems
 from .processors import Processor, Result, SourceFile, accepts
 
 ARTIFACT_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
@@ -42,8 +43,9 @@ def check_processor(processor: Processor, samples: dict[str, bytes | Path]) -> N
     Each sample gives a result that is JSON and the same twice; nothing, half of it and noise give a result or a
     ``ProcessorError``, never a crash. Raises ``AssertionError`` with a sentence.
     """
-    assert processor.media_types, "media_types is empty: no file would ever reach this processor"
-    assert not isinstance(processor.media_types, str), "media_types is one string: make it a set of strings"
+    for problem in problems(processor):
+        raise AssertionError(problem)
+    assert samples, "there are no samples: give at least one good file"
     for media_type, sample in samples.items():
         assert accepts(processor.media_types, media_type), f"{media_type} is not among the media_types"
         first, second = (_run(processor, sample, media_type) for _ in range(2))
@@ -67,5 +69,7 @@ def _run(processor: Processor, content: bytes | Path, media_type: str) -> tuple[
             inside = artifact.path.parent == file.workdir
             assert inside, f"artifact {artifact.name!r} does not lie directly in the workdir"
             artifacts.append((artifact.name, artifact.media_type, artifact.path.read_bytes()))
-        data = json.dumps(result.data, sort_keys=True, allow_nan=False)
-        return data, artifacts
+        try:
+            return json.dumps(result.data, sort_keys=True, allow_nan=False), artifacts
+        except (TypeError, ValueError) as error:
+            raise AssertionError(f"the data is not JSON: {error}") from error

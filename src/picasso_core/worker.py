@@ -5,9 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ logger = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS = 10.0
 OVERDUE_SECONDS = 30.0
+DEAF_SECONDS = 20.0
 GRACE_SECONDS = 20.0
 LAST_SECONDS = 28.0
 
@@ -33,9 +37,13 @@ LAST_SECONDS = 28.0
 class Worker:
     """One worker process, listening to one queue."""
 
-    def __init__(self, queue: str, scratch: Path, zygote: Zygote) -> None:
+    def __init__(self, queue: str, scratch: Path, zygote: Zygote, waiting: Callable[[], int]) -> None:
+        """``waiting`` asks the broker how many messages of the queue nobody has yet; it may raise anything."""
         self.queue = queue
         self.zygote = zygote
+        self._waiting = waiting
+        self._busy = 0
+        self._heard = time.monotonic()
         self._scratch = scratch
         self._runners: list[Runner] = []
         self._slots = threading.local()
@@ -63,8 +71,19 @@ class Worker:
                 self._stopping.wait(1.0)
         threading.Thread(target=self._beat, name="picasso-heartbeat", daemon=True).start()
 
-    def slot(self) -> Slot:
-        """Return the calling thread's slot, with a sandbox of its own."""
+    @contextmanager
+    def at_work(self) -> Iterator[Slot]:
+        """Give the calling thread its slot for one message."""
+        with self._lock:
+            self._busy += 1
+        try:
+            yield self._slot()
+        finally:
+            with self._lock:
+                self._busy -= 1
+                self._heard = time.monotonic()
+
+    def _slot(self) -> Slot:
         slot: Slot | None = getattr(self._slots, "slot", None)
         if slot is None:
             runner = Runner(self.zygote, self._scratch)
@@ -115,11 +134,33 @@ class Worker:
             if now < repeat_at:
                 continue
             repeat_at = now + HEARTBEAT_SECONDS
+            if self._is_deaf():
+                logger.critical("messages wait and none arrives, the worker ends to be started anew", queue=self.queue)
+                os.kill(os.getpid(), signal.SIGTERM)
             try:
                 Offer.objects.heartbeat(self.queue, self._keys())
             except DatabaseError as error:
                 logger.warning("database away, heartbeat not recorded", error=str(error))
                 connection.close()
+
+    def _is_deaf(self) -> bool:
+        """Whether messages wait while this idle worker gets none.
+
+        RabbitMQ may lose a consumer without a word, as when its queue is deleted and declared anew at once: then both
+        sides wait for ever.
+        """
+        for pause in (0.0, 1.0):
+            time.sleep(pause)
+            with self._lock:
+                if self._busy or time.monotonic() < self._heard + DEAF_SECONDS:
+                    return False
+            try:
+                if not self._waiting():
+                    return False
+            except Exception as error:
+                logger.debug("the broker was not asked", error=str(error))
+                return False
+        return True
 
 
 def claim_scratch(parent: Path) -> tuple[Path, int]:

@@ -26,6 +26,27 @@ class LengthRequired(APIException):
     default_detail = "Send a Content-Length; a chunked body without one is not accepted."
 
 
+class NothingToRetry(APIException):
+    status_code = 409
+    default_code = "nothing_to_retry"
+    default_detail = "No job of this file has failed, so there is nothing to do again."
+
+
+class PreconditionFailed(APIException):
+    status_code = 412
+    default_code = "precondition_failed"
+    default_detail = "These are not the bytes that If-Match or If-Unmodified-Since asks for."
+
+
+class RangeNotSatisfiable(APIException):
+    status_code = 416
+    default_code = "range_not_satisfiable"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"There are {size} bytes; the range begins after them.")
+        self.headers = {"Content-Range": f"bytes */{size}"}
+
+
 class PayloadTooLarge(APIException):
     status_code = 413
     default_code = "too_large"
@@ -74,6 +95,9 @@ class Handler(ExceptionHandler):
 
     def convert_unhandled_exceptions(self, exc: Exception) -> APIException:
         return exc if isinstance(exc, APIException) else APIException(FAILED)
+
+    def get_headers(self, exc: APIException) -> dict[str, str]:
+        return {**super().get_headers(exc), **getattr(exc, "headers", {})}
 
 
 def _error(status: int, kind: str, code: str, detail: str) -> JsonResponse:

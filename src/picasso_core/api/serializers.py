@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
@@ -12,62 +14,119 @@ from ..models import Artifact, File, Job, Offer
 PENDING = (Job.State.QUEUED, Job.State.RUNNING, Job.State.WAITING)
 
 
+PROCESSOR_STATES = ("ready", "broken", "off", "absent")
+
+ID = "019e1b6c-2f6a-7cc3-98c4-dc0c0c07398f"
+FILE = {
+    "id": ID,
+    "file": f"http://127.0.0.1:8000/files/{ID}/content/",
+    "name": "notes.txt",
+    "size": 5,
+    "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+    "media_type": "text/plain",
+    "uploaded_at": "2026-11-23T12:00:00.123456Z",
+    "status": "processed",
+    "processed": True,
+    "pending": 0,
+    "reason": "",
+}
+JOB = {"processor": "shout", "version": "1", "state": "succeeded"}
+"""Examples."""
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class Data(serializers.JSONField):
+    """What a processor has found."""
+
+
+@extend_schema_field({"type": "array", "items": {"type": "string"}})
+class Texts(serializers.JSONField):
+    """A list of strings."""
+
+
+class Evidence(serializers.Serializer[Any]):
+    """Who says what about a media type, and why."""
+
+    by = serializers.CharField()
+    says = serializers.CharField()
+    why = serializers.CharField()
+
+
+@extend_schema_field(Evidence(many=True))
+class EvidenceList(serializers.JSONField):
+    """All that was said."""
+
+
+class JobError(serializers.Serializer[Any]):
+    """What went wrong in a Job."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
 class JobBrief(serializers.ModelSerializer[Job]):
     """A Job in a list of files."""
 
     class Meta:
         model = Job
-        fields = ("processor", "version", "state")
+        fields = read_only_fields = ("processor", "version", "state")
 
 
 class ArtifactSerializer(serializers.ModelSerializer[Artifact]):
     """A file that a Job made, with the URL of its bytes."""
 
-    url = serializers.SerializerMethodField()
+    url = serializers.SerializerMethodField(help_text="Where its bytes are.")
 
     class Meta:
         model = Artifact
-        fields = ("name", "media_type", "size", "url")
+        fields = read_only_fields = ("name", "media_type", "size", "url")
 
+    @extend_schema_field(OpenApiTypes.URI)
     def get_url(self, artifact: Artifact) -> str:
         """Return where its bytes are."""
         arguments = {"pk": artifact.job.file_id, "processor": artifact.job.processor, "name": artifact.name}
         return reverse("artifact", kwargs=arguments, request=self.context.get("request"))
 
 
+@extend_schema_serializer(component_name="Job")
 class JobWhole(serializers.ModelSerializer[Job]):
     """A Job with its result."""
 
-    artifacts = ArtifactSerializer(many=True)
-    error = serializers.SerializerMethodField()
+    data: Any = Data(read_only=True, help_text="What the processor found; each has its own.")
+    artifacts = ArtifactSerializer(many=True, read_only=True)
+    warnings = Texts(read_only=True)
+    error = serializers.SerializerMethodField(help_text="What went wrong, if anything did.")
 
     class Meta:
         model = Job
-        fields = (
+        fields = read_only_fields = (
             "id", "processor", "version", "distribution", "state", "attempts", "queued_at", "started_at",
             "finished_at", "data", "artifacts", "warnings", "error",
         )  # fmt: skip
 
+    @extend_schema_field(JobError(allow_null=True))
     def get_error(self, job: Job) -> dict[str, str] | None:
         """Return the code and the sentence of what went wrong, if anything did."""
         return {"code": job.error_code, "message": job.error} if job.error_code else None
 
 
+@extend_schema_serializer(examples=[OpenApiExample("A text file", FILE | {"jobs": [JOB]})])
 class FileSerializer(serializers.ModelSerializer[File]):
     """A File with the states of its jobs."""
 
-    file = serializers.SerializerMethodField()
-    pending = serializers.SerializerMethodField()
-    reason = serializers.SerializerMethodField()
-    jobs: Any = JobBrief(many=True)
+    file = serializers.SerializerMethodField(help_text="Where its bytes are.")
+    pending = serializers.SerializerMethodField(help_text="How many of its jobs are open.")
+    reason = serializers.SerializerMethodField(help_text="Why the status is what it is; empty for `processed`.")
+    jobs: Any = JobBrief(many=True, read_only=True)
 
     class Meta:
         model = File
-        fields = (
+        fields = read_only_fields = (
             "id", "file", "name", "size", "sha256", "media_type", "uploaded_at", "status", "processed", "pending",
             "reason", "jobs",
         )  # fmt: skip
 
+    @extend_schema_field(OpenApiTypes.URI)
     def get_file(self, file: File) -> str:
         """Return where its bytes are."""
         return reverse("content", kwargs={"pk": file.pk}, request=self.context.get("request"))
@@ -81,27 +140,59 @@ class FileSerializer(serializers.ModelSerializer[File]):
         return reason(file)
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A text file",
+            FILE
+            | {
+                "identified_by": [{"by": "text", "says": "text/plain", "why": "every byte is text"}],
+                "jobs": [
+                    {
+                        "id": "019e1b6c-2f72-7a50-8be0-6a4f1ed5a2f1",
+                        **JOB,
+                        "distribution": "picasso-shout 0.1.0",
+                        "attempts": 0,
+                        "queued_at": "2026-11-23T12:00:00.200000Z",
+                        "started_at": "2026-11-23T12:00:00.210000Z",
+                        "finished_at": "2026-11-23T12:00:00.230000Z",
+                        "data": {"shout": "HELLO"},
+                        "artifacts": [],
+                        "warnings": [],
+                        "error": None,
+                    }
+                ],
+            },
+        )
+    ]
+)
 class FileWhole(FileSerializer):
     """A File with its jobs and their results."""
 
-    jobs = JobWhole(many=True)
+    identified_by = EvidenceList(read_only=True)
+    jobs = JobWhole(many=True, read_only=True)
 
     class Meta(FileSerializer.Meta):
         fields = (*FileSerializer.Meta.fields[:-1], "identified_by", "jobs")  # type: ignore[assignment]
+        read_only_fields = fields  # type: ignore[assignment]
 
 
+@extend_schema_serializer(component_name="Processor")
 class OfferSerializer(serializers.ModelSerializer[Offer]):
     """What a live worker can run, or why it cannot."""
 
-    state = serializers.SerializerMethodField()
+    media_types = Texts(read_only=True, help_text="What it accepts; `image/*` is all images.")
+    limits = Data(read_only=True, help_text="What its process may use: seconds, bytes.")
+    state = serializers.SerializerMethodField(help_text="Whether files reach it.")
 
     class Meta:
         model = Offer
-        fields = (
+        fields = read_only_fields = (
             "processor", "version", "distribution", "media_types", "limits", "queue", "state", "error", "first_seen",
             "last_seen",
         )  # fmt: skip
 
+    @extend_schema_field(serializers.ChoiceField(PROCESSOR_STATES))
     def get_state(self, offer: Offer) -> str:
         """Say in one word whether files reach this processor."""
         if offer.withdrawn:
@@ -118,13 +209,22 @@ def reason(file: File) -> str:
         case File.Status.QUEUED:
             return "It waits for a worker."
         case File.Status.PROCESSING:
-            open_jobs = [job.processor for job in jobs if job.state in (Job.State.QUEUED, Job.State.RUNNING)]
-            return f"At work: {', '.join(open_jobs)}." if open_jobs else "Its media type is being identified."
+            return " ".join(_why_processing(jobs)) or "Its media type is being identified."
         case File.Status.FAILED | File.Status.PARTIAL:
             return " ".join(f"{job.processor}: {job.error}" for job in jobs if job.state == Job.State.FAILED)
         case File.Status.UNSUPPORTED:
             return " ".join(_why_unsupported(file, jobs))
     return ""
+
+
+def _why_processing(jobs: list[Job]) -> list[str]:
+    queued = [job for job in jobs if job.state == Job.State.QUEUED]
+    groups = {
+        "At work": [job.processor for job in jobs if job.state == Job.State.RUNNING],
+        "Waiting for a worker": [job.processor for job in queued if not job.error],
+    }
+    whys = [f"{what}: {', '.join(processors)}." for what, processors in groups.items() if processors]
+    return whys + [f"{job.processor} is tried again later: {job.error}" for job in queued if job.error]
 
 
 def _why_unsupported(file: File, jobs: list[Job]) -> list[str]:

@@ -9,6 +9,7 @@ urlpatterns = [
     path("upload/", views.UploadView.as_view(), name="upload"),
     path("files/", views.FileList.as_view(), name="files"),
     path("files/<uuid:pk>/", views.FileDetail.as_view(), name="file"),
+    path("files/<uuid:pk>/retry/", views.Retry.as_view(), name="retry"),
     path("files/<uuid:pk>/content/", views.Content.as_view(), name="content"),
     path("files/<uuid:pk>/artifacts/<str:processor>/<str:name>/", views.ArtifactContent.as_view(), name="artifact"),
     path("processors/", views.ProcessorList.as_view(), name="processors"),

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from typing import Any
 
 from django.conf import settings
-from django.core.files.storage import default_storage
-from django.db import connection
 from django.db.models import Prefetch
-from django.http import FileResponse, Http404
+from django.http import Http404, HttpResponseBase
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.generics import ListAPIView, RetrieveAPIView
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,17 +19,23 @@ from rest_framework.views import APIView
 
 from .. import uploads
 from ..models import Artifact, File, Job, Offer
-from .errors import LengthRequired
+from ..publisher import publish_soon
+from . import operations
+from .downloads import download
+from .errors import LengthRequired, NothingToRetry
+from .filters import FileFilters, Filters
 from .serializers import FileSerializer, FileWhole, OfferSerializer
 
 FORM_ALLOWANCE = 1024 * 1024
 """How much longer than its file a form may be."""
 HOW_TO_UPLOAD = "Send multipart/form-data with one part named 'file' that has a file name."
+NO_FILE = "There is no file with this id."
 
 
 class Root(APIView):
     """Where everything is."""
 
+    @operations.root
     def get(self, request: Request) -> Response:
         """List the endpoints."""
         return Response({name: reverse(name, request=request) for name in ("upload", "files", "processors")})
@@ -65,7 +69,9 @@ class UploadView(APIView):
     """Take one file."""
 
     parser_classes = (WholeForm,)
+    errors = {"POST": (411, 413, 415, 507)}
 
+    @operations.upload_file
     def post(self, request: Request) -> Response:
         """Store the part ``file`` and answer 201 with the File, which is processed afterwards."""
         _check_length(request.META.get("CONTENT_LENGTH", ""))
@@ -108,83 +114,122 @@ def _only_file(request: Request) -> uploads.Upload:
 
 
 class FileList(ListAPIView[File]):
-    """Every File with its processing status, newest first."""
+    """Every File with its processing status."""
 
+    errors = {"GET": (404,)}
     serializer_class = FileSerializer
+    filter_backends = (Filters,)
+    filterset_class = FileFilters
     queryset = File.objects.prefetch_related(
         Prefetch("jobs", Job.objects.only("file_id", "processor", "version", "state", "error"))
     )
+
+    @operations.list_files
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer with a page."""
+        return super().get(request, *args, **kwargs)
+
+
+WHOLE = File.objects.prefetch_related(
+    Prefetch("jobs", Job.objects.defer("detail")),
+    Prefetch(
+        "jobs__artifacts",
+        Artifact.objects.select_related("job").only("name", "media_type", "size", "job__file_id", "job__processor"),
+    ),
+)
 
 
 class FileDetail(RetrieveAPIView[File]):
     """One File with its jobs and their results."""
 
+    errors = {"GET": (404,), "DELETE": (404,)}
     serializer_class = FileWhole
-    queryset = File.objects.prefetch_related(
-        Prefetch("jobs", Job.objects.defer("detail")),
-        Prefetch(
-            "jobs__artifacts",
-            Artifact.objects.select_related("job").only("name", "media_type", "size", "job__file_id", "job__processor"),
-        ),
-    )
+    queryset = WHOLE
+
+    @operations.get_file
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer with the File."""
+        return super().get(request, *args, **kwargs)
+
+    @operations.delete_file
+    def delete(self, request: Request, pk: uuid.UUID) -> Response:
+        """Remove the File and everything of it."""
+        if not File.remove(pk):
+            raise Http404(NO_FILE)
+        return Response(status=204)
+
+    def get_object(self) -> File:
+        """Return the File. Raises ``Http404``."""
+        file = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
+        if file is None:
+            raise Http404(NO_FILE)
+        return file
 
 
-class AnythingAccepted(BaseContentNegotiation):
-    """Does not ask what the client accepts: a download is what it is, and an error is JSON."""
+class Retry(APIView):
+    """Run what has failed once more."""
 
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
+    errors = {"POST": (404, 409)}
 
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
-        return renderers[0], renderers[0].media_type
+    @operations.retry_file
+    def post(self, request: Request, pk: uuid.UUID) -> Response:
+        """Queue the failed Jobs and answer with the File."""
+        queues = Job.objects.retry(pk)
+        file = WHOLE.filter(pk=pk).first()
+        if file is None:
+            raise Http404(NO_FILE)
+        if not queues:
+            raise NothingToRetry
+        for queue in queues:
+            publish_soon(pk, queue)
+        return Response(FileWhole(file, context={"request": request}).data, status=202)
 
 
 class Content(APIView):
     """The bytes of a File."""
 
-    content_negotiation_class = AnythingAccepted
+    errors = {"GET": (404, 412, 416)}
 
-    def get(self, request: Request, pk: uuid.UUID) -> FileResponse:
+    @operations.download_file
+    def get(self, request: Request, pk: uuid.UUID) -> HttpResponseBase:
         """Send them as an attachment."""
-        file = File.objects.filter(pk=pk).only("file", "name", "media_type").first()
+        file = File.objects.filter(pk=pk).only("file", "name", "media_type", "sha256", "uploaded_at").first()
         if file is None:
-            raise Http404("There is no file with this id.")
-        return attachment(str(file.file.name), file.name, file.media_type or "application/octet-stream")
+            raise Http404(NO_FILE)
+        return download(
+            request,
+            str(file.file.name),
+            name=file.name,
+            media_type=file.media_type or "application/octet-stream",
+            tag=file.sha256,
+            made_at=file.uploaded_at,
+        )
 
 
 class ArtifactContent(APIView):
     """The bytes of a file that a processor made."""
 
-    content_negotiation_class = AnythingAccepted
+    errors = {"GET": (404, 412, 416)}
 
-    def get(self, request: Request, pk: uuid.UUID, processor: str, name: str) -> FileResponse:
+    @operations.download_artifact
+    def get(self, request: Request, pk: uuid.UUID, processor: str, name: str) -> HttpResponseBase:
         """Send those of the newest result as an attachment."""
         found = Artifact.objects.filter(
             job__file=pk, job__processor=processor, job__state=Job.State.SUCCEEDED, name=name
-        )
+        ).select_related("job")
         # PostgreSQL refuses to look for a NUL.
         artifact = None if "\0" in processor + name else found.order_by("-job__finished_at").first()
         if artifact is None:
             raise Http404(f"The processor {processor!r} has left no {name!r} for this file.")
-        return attachment(artifact.key, artifact.name, artifact.media_type)
-
-
-def attachment(key: str, name: str, media_type: str) -> FileResponse:
-    """Serve stored bytes so that no browser runs what is in them."""
-    try:
-        stream = default_storage.open(key)
-    except FileNotFoundError:
-        raise Http404("The stored bytes are missing.") from None
-    # A slow reader keeps its thread, but no connection to the database that others wait for.
-    if not connection.in_atomic_block:
-        connection.close_if_unusable_or_obsolete()
-    response = FileResponse(stream, as_attachment=True, filename=name, content_type=media_type)
-    response.block_size = uploads.CHUNK
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    response["Cross-Origin-Resource-Policy"] = "same-site"
-    response["Cache-Control"] = "private, no-cache"
-    return response
+        return download(
+            request,
+            artifact.key,
+            name=artifact.name,
+            media_type=artifact.media_type,
+            # A key is never used twice.
+            tag=hashlib.sha256(artifact.key.encode()).hexdigest(),
+            made_at=artifact.job.finished_at or artifact.job.queued_at,
+        )
 
 
 class ProcessorList(ListAPIView[Offer]):
@@ -194,6 +239,11 @@ class ProcessorList(ListAPIView[Offer]):
     queryset = Offer.objects.all()
     pagination_class = None
 
+    @operations.list_processors
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer with all."""
+        return super().get(request, *args, **kwargs)
+
 
 class Live(APIView):
     """Whether this process answers."""
@@ -201,6 +251,7 @@ class Live(APIView):
     authentication_classes = ()
     permission_classes = ()
 
+    @operations.live
     def get(self, request: Request) -> Response:
         """Touch nothing else, so that an outage elsewhere does not restart it."""
         return Response({"status": "ok"})
@@ -212,6 +263,7 @@ class Ready(APIView):
     authentication_classes = ()
     permission_classes = ()
 
+    @operations.ready
     def get(self, request: Request) -> Response:
         """Ask the database and the storage; neither broker nor worker is needed to take an upload."""
         report: dict[str, Any] = {}

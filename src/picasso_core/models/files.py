@@ -11,12 +11,14 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import models, transaction
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import F, Q, Value
+from django.db.models.functions import Left, Now, StrIndex
 
 from .work import ENDED, Work, uuid7
 
 UNKNOWN = "application/octet-stream"
+KIND = Left(F("media_type"), StrIndex(F("media_type"), Value("/")) - 1)
+"""What stands before the slash of a media type."""
 
 
 def key_for(file: File, filename: str = "") -> str:
@@ -58,6 +60,9 @@ class File(Work):
             models.Index(fields=("-uploaded_at", "-id"), name="file_newest"),
             models.Index(fields=("status", "-uploaded_at"), name="file_status"),
             models.Index(fields=("media_type", "-uploaded_at"), name="file_media_type"),
+            models.Index(
+                KIND, F("uploaded_at").desc(), F("id").desc(), name="file_kind", condition=Q(media_type__isnull=False)
+            ),
             models.Index(fields=("sha256",), name="file_sha256"),
             models.Index(fields=("due_at",), name="file_due", condition=Q(due_at__isnull=False)),
         )

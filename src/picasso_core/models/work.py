@@ -6,16 +6,19 @@ import os
 import time
 import uuid
 from datetime import timedelta
+from functools import cache
 from typing import Any, ClassVar, Self
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import Case, F, Q, When
 from django.db.models.functions import Now
+from django.db.models.sql import UpdateQuery
 
 LEASE = timedelta(seconds=30)
 FIRST_LOOK = timedelta(seconds=15)
 MAX_ATTEMPTS = 3
 MAX_LOSSES = 5
+PK, TOKEN = uuid.UUID(int=1), uuid.UUID(int=2)
 
 
 def uuid7() -> uuid.UUID:
@@ -45,6 +48,19 @@ def startable() -> Q:
     return Q(not_before=None) | Q(not_before__lte=Now())
 
 
+@cache
+def _claim_of(work: type[Work]) -> tuple[str, list[Any]]:
+    """Return the SQL of a claim and its parameters, among them PK and TOKEN in the place of those to come.
+
+    Made once, since Django takes far longer to make it than the database to do it; returning the row saves a question.
+    """
+    query: Any = work._default_manager.filter(work.OPEN, free(), startable(), pk=PK).query.chain(UpdateQuery)
+    lease = {"lease_token": TOKEN, "lease_until": Now() + LEASE, "due_at": Now() + LEASE}
+    query.add_update_values({"losses": losses(), **lease, **work.CLAIMED})
+    sql, params = query.get_compiler(connection=connection).as_sql()
+    return f"{sql} RETURNING *", list(params)
+
+
 class Work(models.Model):
     """The columns and verbs that File (its identification) and Job (its run) share; all times are the database's."""
 
@@ -68,15 +84,13 @@ class Work(models.Model):
     @classmethod
     def claim(cls, pk: uuid.UUID) -> Self | None:
         """Take the work for 30 seconds; None if somebody has it, it is done, or it must wait."""
-        token = uuid.uuid4()
-        won = cls._default_manager.filter(cls.OPEN, free(), startable(), pk=pk).update(
-            losses=losses(),
-            lease_token=token,
-            lease_until=Now() + LEASE,
-            due_at=Now() + LEASE,
-            **cls.CLAIMED,
-        )
-        return cls._default_manager.filter(pk=pk, lease_token=token).order_by().first() if won else None
+        sql, params = _claim_of(cls)
+        prepare = cls._meta.pk.get_db_prep_value
+        values = {
+            prepare(PK, connection): prepare(pk, connection),
+            prepare(TOKEN, connection): prepare(uuid.uuid4(), connection),
+        }
+        return next(iter(cls._default_manager.raw(sql, [values.get(each, each) for each in params])), None)
 
     def renew(self) -> bool:
         """Hold the claim for another 30 seconds; False if it was lost."""

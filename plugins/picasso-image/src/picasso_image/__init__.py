@@ -16,6 +16,7 @@ from .exif import read_exif
 from .formats import MEDIA_TYPES, MODULES
 from .frames import frames_of
 from .reading import (
+    PARTIAL,
     UNREADABLE,
     decode,
     only_bomb_warnings,
@@ -59,7 +60,8 @@ class ImageProcessor(Processor):
         if thumbnail is None:
             return Result(data=data, warnings=notes)
         data["transparency"] = thumbnail.mode == "RGBA"
-        data["colours"] = dominant_colours(thumbnail)
+        if PARTIAL not in notes:  # else the part that is missing would count as black
+            data["colours"] = dominant_colours(thumbnail)
         return Result(data=data, artifacts=[_save(thumbnail, file.workdir)], warnings=notes)
 
 

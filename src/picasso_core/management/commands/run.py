@@ -23,6 +23,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         port, data = options["port"], options["data"].resolve()
+        if not 0 < port < 65536:
+            raise CommandError(f"{port} is no port: choose one from 1 to 65535.")
         if not is_free(port):
             raise CommandError(f"Something listens on port {port} already: choose another, as in make run PORT=8123.")
         stopping = threading.Event()
