@@ -32,21 +32,21 @@ if any(len(token) < 32 for token in PICASSO_TOKENS):
 def _kept_secret_key() -> str:
     """Make a key once, outside production, and keep it in the data folder."""
     kept = DATA / "secret_key"
-    try:
-        if not kept.exists():
-            DATA.mkdir(parents=True, exist_ok=True)
-            kept.touch(mode=0o600)
-            kept.write_text(secrets.token_urlsafe(50))
-        return kept.read_text()
-    except OSError as error:
-        env.mistake(f"PICASSO_DATA is {DATA}, which is no folder that can be written to: {error.strerror}.")
-        return secrets.token_urlsafe(50)
+    if not kept.exists():
+        kept.touch(mode=0o600)
+        kept.write_text(secrets.token_urlsafe(50))
+    return kept.read_text()
 
 
 SECRET_KEY = env.text("PICASSO_SECRET_KEY")
 if PRODUCTION and len(SECRET_KEY) < 50:
     env.mistake("PICASSO_SECRET_KEY is not set or has fewer than 50 characters: openssl rand -hex 32 makes one.")
-SECRET_KEY = SECRET_KEY or (secrets.token_urlsafe(50) if PRODUCTION else _kept_secret_key())
+try:
+    DATA.mkdir(parents=True, exist_ok=True)
+    SECRET_KEY = SECRET_KEY or (secrets.token_urlsafe(50) if PRODUCTION else _kept_secret_key())
+except OSError as error:
+    env.mistake(f"PICASSO_DATA is {DATA}, which is no folder that can be written to: {error.strerror}.")
+    SECRET_KEY = secrets.token_urlsafe(50)
 # This machine always, for the health checks.
 ALLOWED_HOSTS = [*env.names("PICASSO_ALLOWED_HOSTS"), "127.0.0.1", "localhost", "[::1]"]
 

@@ -69,7 +69,8 @@ class Work(models.Model):
     lease_token = models.UUIDField(null=True, editable=False)
     lease_until = models.DateTimeField(null=True, editable=False)
     not_before = models.DateTimeField(null=True, help_text="Nobody may claim it before this time.")
-    due_at = models.DateTimeField(null=True, db_default=Now() + FIRST_LOOK, help_text="The sweeper looks at it then.")
+    # Not a default of the database: Django 6 makes one of an interval that SQLite takes for NULL.
+    due_at = models.DateTimeField(null=True, default=soon, help_text="The sweeper looks at it then.")
 
     OPEN: ClassVar[Q]
     """Which rows still have this work to do."""
