@@ -3,10 +3,11 @@
 from django.urls import path
 
 from . import views
+from .upload_view import UploadView
 
 urlpatterns = [
     path("", views.Root.as_view(), name="root"),
-    path("upload/", views.UploadView.as_view(), name="upload"),
+    path("upload/", UploadView.as_view(), name="upload"),
     path("files/", views.FileList.as_view(), name="files"),
     path("files/<uuid:pk>/", views.FileDetail.as_view(), name="file"),
     path("files/<uuid:pk>/retry/", views.Retry.as_view(), name="retry"),
