@@ -14,8 +14,7 @@ from typing import Any
 import structlog
 
 from . import storage
-from .models import Artifact, File, Job, Offer
-from .models.files import UNKNOWN
+from .models import Artifact, File, Job, Offer, Work
 from .sandbox.outcome import Outcome, failure
 from .sandbox.runner import Runner
 
@@ -69,17 +68,17 @@ def identify(file: File, slot: Slot) -> bool:
     except FileNotFoundError:
         outcome = failure("content_missing")
     if outcome.state == "aborted":
-        file.give_back(pause=ALONE if outcome.detail else timedelta(0))
+        _give_back(file, outcome)
         return False
     if outcome.state == "succeeded":
-        media_type, evidence = outcome.data["media_type"], outcome.data["evidence"]
+        media_type = outcome.data["media_type"]
+        offers = Offer.objects.accepting(media_type, file.size)
+        done = file.identified(media_type, outcome.data["evidence"], offers)
     elif file.try_again():
         return False
     else:
-        media_type = UNKNOWN
-        evidence = [{"by": "picasso", "says": UNKNOWN, "why": f"identification_failed: {outcome.message}"}]
-    done = file.identified(media_type, evidence, Offer.objects.accepting(media_type, file.size))
-    _log("identified", started, file=file.pk, media_type=media_type, code=outcome.code)
+        done = file.unidentifiable(outcome.message)
+    _log("identified", started, file=file.pk, media_type=file.media_type, code=outcome.code)
     return done
 
 
@@ -108,7 +107,7 @@ def run(job_id: uuid.UUID, file: File, slot: Slot) -> None:
 
 def record(job: Job, outcome: Outcome) -> None:
     """Write the end of a run, fenced by the claim; a result whose claim was lost is thrown away."""
-    if outcome.detail:
+    if outcome.state == "failed" and outcome.detail:
         who = {"processor": job.processor, "version": job.version, "distribution": job.distribution}
         logger.error("processor at fault", file=str(job.file_id), job=str(job.pk), detail=outcome.detail, **who)
     match outcome.state:
@@ -122,13 +121,20 @@ def record(job: Job, outcome: Outcome) -> None:
             Offer.objects.break_down(job.processor, job.version, job.queue, outcome.message)
             job.wait(outcome.message)
         case "aborted":
-            job.give_back(pause=ALONE if outcome.detail else timedelta(0))
+            _give_back(job, outcome)
         case "failed" if outcome.again and job.try_again():
             pass
         case "failed":
             blame = f" ({job.distribution}, processor {job.processor}, version {job.version})"
             message = outcome.message + (blame if outcome.code in ("processor_bug", "invalid_answer") else "")
             job.fail(outcome.code, message, outcome.detail, attempts=job.attempts + outcome.again)
+
+
+def _give_back(work: Work, outcome: Outcome) -> None:
+    """Let go of what the sandbox did not run: it was stopped or could not be started, through no fault of the file."""
+    if outcome.detail:
+        logger.warning("sandbox unavailable", error=outcome.detail)
+    work.give_back(pause=ALONE if outcome.detail else timedelta(0))
 
 
 def _record_success(job: Job, outcome: Outcome) -> None:

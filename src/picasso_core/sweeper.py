@@ -16,7 +16,6 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from .models import File, Job, Offer
-from .models.files import UNKNOWN
 from .models.work import MAX_LOSSES, free, soon
 from .processes import show_alive
 from .tasks import BrokerAway, doorbell
@@ -109,8 +108,7 @@ def give_up_lost() -> None:
     for job in Job.objects.filter(Job.OPEN, lost).order_by("due_at")[:BATCH]:
         job.fail("worker_lost", message)
     for file in File.objects.filter(File.OPEN, lost).order_by("due_at")[:BATCH]:
-        evidence = [{"by": "picasso", "says": UNKNOWN, "why": f"identification_failed: {message}"}]
-        file.identified(UNKNOWN, evidence, Offer.objects.accepting(UNKNOWN, file.size))
+        file.unidentifiable(message)
 
 
 def move_waiting() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +11,7 @@ from pathlib import Path
 
 from .exceptions import ProcessorError
 from .plugins import problems
-from .processors import Processor, Result, SourceFile, accepts
-
-ARTIFACT_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+from .processors import ARTIFACT_NAME, Processor, Result, SourceFile, accepts
 
 
 @contextmanager

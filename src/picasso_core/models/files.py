@@ -14,6 +14,7 @@ from django.db import models, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Left, Now, StrIndex
 
+from .offers import Offer
 from .work import ENDED, Work, uuid7
 
 UNKNOWN = "application/octet-stream"
@@ -94,6 +95,11 @@ class File(Work):
             self.media_type = file.media_type = media_type
             self.jobs.model.objects.add(file, offers)
         return True
+
+    def unidentifiable(self, why: str) -> bool:
+        """Save that the identification failed for good, and the Jobs of whoever takes any file; as ``identified``."""
+        evidence = [{"by": "picasso", "says": UNKNOWN, "why": f"identification_failed: {why}"}]
+        return self.identified(UNKNOWN, evidence, Offer.objects.accepting(UNKNOWN, self.size))
 
     @classmethod
     def remove(cls, pk: uuid.UUID) -> bool:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ..processors import ARTIFACT_NAME
+
 State = Literal["succeeded", "failed", "declined", "temporary", "missing", "aborted"]
 
 SENTENCES = {
@@ -24,7 +26,6 @@ SENTENCES = {
 MAX_DEPTH = 32
 MAX_STRING = 100_000
 MAX_ARTIFACTS = 100
-ARTIFACT_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 MEDIA_TYPE = re.compile(
     r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}", re.IGNORECASE
 )  # RFC 6838, 4.2

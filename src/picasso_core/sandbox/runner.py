@@ -118,8 +118,8 @@ class Runner:
             if self._pid is None:
                 self._pid, *pipes = self._zygote.fork(self.folder, self._log)
                 self._pipes = (pipes[0], pipes[1])
-        except SandboxUnavailable:
-            return Outcome(state="aborted", detail="sandbox_unavailable")
+        except SandboxUnavailable as error:
+            return Outcome(state="aborted", detail=str(error))
         try:
             protocol.write_all(self._pipes[0], protocol.encode(request))
             answer = self._wait(beat)
