@@ -34,7 +34,7 @@ def measure(stage: Stage) -> list[Line]:
     # Spawned: a fork of this process would have its threads' locks and its connections.
     with (
         multiprocessing.get_context("spawn").Pool(PROCESSES, pool.load_processors, (str(folder),)) as processes,
-        worker(stage.environment("picasso", stage.database), announced(), PROCESSES) as pid,
+        worker(stage.environment("picasso", stage.database), announced(), 3) as pid,
     ):
         variants: dict[str, tuple[Callable[[Sequence[Sample]], float], Callable[[], list[int]]]] = {
             "picasso": (lambda some: work_off(pid, put(path for path, _ in some)), lambda: [pid, *stage.services]),

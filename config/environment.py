@@ -9,6 +9,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
+PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
 class Environment:
@@ -41,6 +42,15 @@ class Environment:
         if value < at_least:
             self.mistake(f"{name} is {value}: it must be at least {at_least}.")
         return value
+
+    def rate(self, name: str) -> tuple[int, int] | None:
+        """Read a number in a time, such as ``60/minute``, as number and seconds; None where there is none."""
+        value = self.text(name)
+        number, _, period = value.partition("/")
+        if value and not (number.isdecimal() and int(number) > 0 and period in PERIODS):
+            self.mistake(f"{name} is {value!r}: write a rate such as 60/minute, in {', '.join(PERIODS)}.")
+            return None
+        return (int(number), PERIODS[period]) if value else None
 
     def choice(self, name: str, default: str, among: tuple[str, ...]) -> str:
         """Read one of a few words."""

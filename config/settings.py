@@ -10,6 +10,9 @@ from pathlib import Path
 
 import structlog
 
+from picasso_core.patience import Connection
+from picasso_core.sandbox.limits import Ceilings
+
 from .environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -50,6 +53,10 @@ except OSError as error:
 # This machine always, for the health checks.
 ALLOWED_HOSTS = [*env.names("PICASSO_ALLOWED_HOSTS"), "127.0.0.1", "localhost", "[::1]"]
 
+# How much one client may ask for, as (number, seconds); None is no limit.
+PICASSO_UPLOAD_RATE = env.rate("PICASSO_UPLOAD_RATE")
+PICASSO_REQUEST_RATE = env.rate("PICASSO_REQUEST_RATE")
+
 # Behind a proxy that speaks HTTPS and says so in X-Forwarded-Proto.
 HTTPS = env.yes("PICASSO_HTTPS", default=PRODUCTION)
 SECURE_SSL_REDIRECT = HTTPS
@@ -70,6 +77,7 @@ INSTALLED_APPS = [
     "picasso_core",
 ]
 MIDDLEWARE = [
+    "picasso_core.api.middleware.bounded",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -98,8 +106,18 @@ else:
     pool = env.integer("PICASSO_DATABASE_POOL", default=40, at_least=1)
     DATABASES["default"]["OPTIONS"] = {
         "connect_timeout": 3,
+        # What runs for each file is planned once a connection, not each time.
+        "server_side_binding": True,
+        "prepare_threshold": 3,
         "options": "-c statement_timeout=30000 -c lock_timeout=10000",
-        "pool": {"min_size": 1, "max_size": pool, "timeout": 5},
+        "pool": {
+            "connection_class": Connection,
+            "min_size": 1,
+            "max_size": pool,
+            "timeout": 2,
+            # Else the tries to connect grow as rare as the outage was long.
+            "reconnect_timeout": 5,
+        },
     }
 
 # --- Storage --------------------------------------------------------------------------------------------------------
@@ -107,16 +125,35 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": DATA / "storage"}},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+# What rates are counted in; each web process has its own.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}},
+}
 FILE_UPLOAD_HANDLERS = ["picasso_core.uploads.StreamToStorage"]
 # Where workers hand files to the sandbox; on the storage's file system a file is linked, elsewhere it is copied.
 PICASSO_SCRATCH = Path(env.text("PICASSO_SCRATCH", str(DATA / "scratch")))
+# Bytes without a row are removed when they are this old: far longer than it takes from the last byte to the row.
+PICASSO_ORPHAN_SECONDS = env.integer("PICASSO_ORPHAN_SECONDS", default=3600, at_least=60)
 # What worker and sweeper touch as they go round, for a health check; each container has its own.
 PICASSO_ALIVE_FILE = env.text("PICASSO_ALIVE_FILE")
 
-# Off, processors get this process's environment, which is how coverage is measured in them.
-PICASSO_SANDBOX = env.choice("PICASSO_SANDBOX", "on", among=("on", "off"))
-if PRODUCTION and PICASSO_SANDBOX == "off":
-    env.mistake("PICASSO_SANDBOX is off: processors would see every secret. Leave it on in production.")
+# How the processes that parse uploaded bytes are confined, see docs/sandbox.md; off is for measuring coverage.
+PICASSO_SANDBOX = env.choice(
+    "PICASSO_SANDBOX", "require" if PRODUCTION else "best-effort", among=("require", "best-effort", "off")
+)
+if PRODUCTION and PICASSO_SANDBOX != "require":
+    env.mistake(f"PICASSO_SANDBOX is {PICASSO_SANDBOX}: production needs require, or processors might see secrets.")
+# What one run may use at the most; a processor may ask for less.
+PICASSO_CEILINGS = Ceilings(
+    seconds=env.integer("PICASSO_MAX_SECONDS", default=60, at_least=1),
+    cpu_seconds=env.integer("PICASSO_MAX_CPU_SECONDS", default=30, at_least=1),
+    memory=env.integer("PICASSO_MAX_MEMORY", default=768 * 1024**2, at_least=1024**2),
+    output=env.integer("PICASSO_MAX_OUTPUT", default=256 * 1024**2, at_least=1),
+    result=env.integer("PICASSO_MAX_RESULT", default=1024**2, at_least=1024),
+    artifacts=env.integer("PICASSO_MAX_ARTIFACTS", default=100),
+    silence=env.integer("PICASSO_MAX_SILENCE", default=60, at_least=1),
+    reuse=env.integer("PICASSO_SANDBOX_REUSE", default=500, at_least=1),
+)
 
 # --- Broker ---------------------------------------------------------------------------------------------------------
 PICASSO_QUEUE = env.text("PICASSO_QUEUE", "picasso.v1")
@@ -144,11 +181,15 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CONSUMER = "picasso_core.tasks:Listener"
 
 # --- API ------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["picasso_core.api.authentication.BearerToken"],
     "DEFAULT_PERMISSION_CLASSES": ["picasso_core.api.authentication.HasTokenWhereNeeded"],
+    "DEFAULT_THROTTLE_CLASSES": ["picasso_core.api.throttling.Rates"],
+    # Without a proxy of ours in front, X-Forwarded-For says whatever the client likes.
+    "NUM_PROXIES": 1 if HTTPS else 0,
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "picasso_core.api.negotiation.AnythingAccepted",
@@ -217,14 +258,22 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
+    "filters": {
+        "answers": {"()": "config.logs.AnswersWorthALine"},
+        "not_again": {"()": "config.logs.NotAgain"},
+    },
     "loggers": {
+        "django.request": {"filters": ["answers"]},
+        # picasso_core.api.errors says it without a traceback.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "psycopg.pool": {"filters": ["not_again"]},
         "picasso_core": {
             "level": env.choice(
                 "PICASSO_LOG_LEVEL",
                 "INFO" if PRODUCTION else "WARNING",
                 among=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
             )
-        }
+        },
     },
 }
 

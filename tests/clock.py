@@ -1,12 +1,15 @@
 """Move the database's time on, for one row or for all."""
 
 from datetime import timedelta
+from functools import cache
+from typing import Any
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import F
 from django.db.models.functions import Now
+from django.db.models.sql import UpdateQuery
 
-from picasso_core.models import File, Job, Offer, Work
+from picasso_core.models import Beat, File, Job, Offer, Work
 
 
 def expire(work: Work) -> None:
@@ -21,6 +24,18 @@ def now_startable(work: Work) -> None:
 
 def advance(seconds: float) -> None:
     """Let time pass, by moving every time that is written in a row back."""
-    for model in (File, Job, Offer):
+    with connection.cursor() as cursor:
+        for sql in _statements(timedelta(seconds=seconds)):
+            cursor.execute(*sql)
+
+
+@cache
+def _statements(by: timedelta) -> list[tuple[str, tuple[Any, ...]]]:
+    """Make the SQL once: the state machine lets time pass ten thousand times."""
+    made = []
+    for model in (File, Job, Offer, Beat):
+        query: Any = model.objects.all().query.chain(UpdateQuery)
         times = [field.name for field in model._meta.fields if isinstance(field, models.DateTimeField)]
-        model.objects.update(**{name: F(name) - timedelta(seconds=seconds) for name in times})
+        query.add_update_values({name: F(name) - by for name in times})
+        made.append(query.get_compiler(connection=connection).as_sql())
+    return made

@@ -35,7 +35,7 @@ def silent_doorbell(monkeypatch) -> list[tuple[str, str]]:
 @pytest.fixture(scope="session")
 def zygote() -> Iterator[Zygote]:
     """Have the real zygote with the plugins that are installed."""
-    zygote = Zygote(os.environ if os.environ.get("PICASSO_SANDBOX") == "off" else {})
+    zygote = Zygote("off" if os.environ.get("PICASSO_SANDBOX") == "off" else "require")
     zygote.start()
     yield zygote
     zygote.stop()

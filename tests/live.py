@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,12 @@ class Instance:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(40)
 
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another command on its data."""
+        environment = {**self._environment, "PICASSO_DATA": str(self.data)}
+        command = [*self._command[:-1], *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
     def get(self, path: str) -> Any:
         """Return the JSON at ``path``, or None where nothing answers."""
         try:
@@ -95,14 +101,9 @@ class Instance:
 
         return self.wait_until(look, seconds)
 
-    def wait_until(self, look: Any, seconds: float) -> Any:
+    def wait_until(self, look: Callable[[], Any], seconds: float) -> Any:
         """Return the first true thing that ``look`` returns."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if found := look():
-                return found
-            time.sleep(0.05)
-        raise AssertionError(f"nothing after {seconds} seconds; the log says:\n{self.log.read_text()[-4000:]}")
+        return wait_until(look, seconds, self.log)
 
     def pids(self, *words: str) -> list[int]:
         """Return the processes of this instance whose command line has all of ``words``."""
@@ -114,6 +115,17 @@ class Instance:
                 if all(word in command for word in words):
                     found.append(pid)
         return found
+
+
+def wait_until(look: Callable[[], Any], seconds: float = 20, log: Path | None = None) -> Any:
+    """Return the first true thing that ``look`` returns; if there is none, fail with the end of ``log``."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.02)
+    said = f"; the log says:\n{log.read_text()[-4000:]}" if log else ""
+    raise AssertionError(f"nothing after {seconds} seconds{said}")
 
 
 def _processes() -> Iterator[tuple[int, int, str]]:

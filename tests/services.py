@@ -1,7 +1,8 @@
 """Run a command against a real RabbitMQ and PostgreSQL: `python tests/services.py pytest tests`.
 
 For each of the two: the server that PICASSO_TEST_BROKER_URL or PICASSO_TEST_DATABASE_URL names, else the one that
-answers on the usual local port (unless PICASSO_TEST_PRIVATE is set), else a private one made of the installed binaries.
+answers on the usual local port (unless PICASSO_TEST_PRIVATE is set), else a private one made of the installed binaries;
+PICASSO_TEST_PRIVATE=durable makes the private database sync to the disk.
 """
 
 import os
@@ -15,12 +16,15 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import kombu
 import psycopg
+
+from picasso_core.supervisor import free_port
 
 BROKER = "amqp://guest:guest@127.0.0.1:{}//"
 DATABASE = "postgres://postgres@127.0.0.1:{}/postgres"
@@ -45,11 +49,6 @@ def database_answers(url: str) -> bool:
 def port_answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager
@@ -86,46 +85,77 @@ def own_database(url: str) -> Iterator[str]:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@dataclass(frozen=True)
+class Program:
+    """How a private server is started on data of its own, and how one knows that it answers."""
+
+    url: str
+    command: list[str]
+    answers: Callable[[], bool]
+    options: dict[str, Any]
+    """Of Popen: its account, its environment."""
+
+
+def postgresql_in(folder: str, bindir: Path) -> Program:
+    """Make an empty cluster in ``folder``, where everybody may look."""
+    data, port = f"{folder}/data", free_port()
+    account: dict[str, Any] = {}
+    os.mkdir(data, 0o700)
+    if os.geteuid() == 0:  # which PostgreSQL refuses
+        account = {"user": "postgres", "group": "postgres", "extra_groups": ()}
+        os.chmod(folder, 0o755)
+        shutil.chown(data, "postgres", "postgres")
+    # With a password, as in production: each new connection then costs what it costs there.
+    secret = Path(folder, "password")
+    secret.write_text("password")
+    initdb = [f"{bindir}/initdb", "-D", data, "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync"]
+    password = ["--auth=scram-sha-256", f"--pwfile={secret}"]
+    subprocess.run([*initdb, *password], check=True, stdout=subprocess.DEVNULL, cwd="/", **account)
+    url = DATABASE.format(port).replace("postgres@", "postgres:password@")
+    command = [f"{bindir}/postgres", "-D", data, "-k", data, "-h", "127.0.0.1", "-p", str(port)]
+    return Program(url, command, lambda: database_answers(url), account)
+
+
+@contextmanager
+def rabbitmq_in(folder: str, bindir: Path) -> Iterator[Program]:
+    """Prepare a node in ``folder``; Erlang's name server runs meanwhile, for one that RabbitMQ starts stays behind."""
+    port, epmd_port = free_port(), free_port()
+    environment = os.environ | {
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_EPMD_PORT": str(epmd_port),
+        "HOME": folder,  # of the Erlang cookie
+        "RABBITMQ_CONFIG_FILE": f"{folder}/none",
+        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/none",
+        "RABBITMQ_LOG_BASE": folder,
+        "RABBITMQ_MNESIA_BASE": folder,
+        "RABBITMQ_NODENAME": f"picasso{os.getpid()}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+    }
+    url = BROKER.format(port)
+    with running(["epmd"], lambda: port_answers(epmd_port), signal.SIGKILL, env=environment):
+        yield Program(url, [f"{bindir}/rabbitmq-server"], lambda: broker_answers(url), {"env": environment})
+
+
 @contextmanager
 def private_database(bindir: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="picasso-postgresql-") as folder:
-        data, port, account = f"{folder}/data", free_port(), {}
-        os.mkdir(data, 0o700)
-        if os.geteuid() == 0:  # which PostgreSQL refuses
-            account = {"user": "postgres", "group": "postgres", "extra_groups": ()}
-            os.chmod(folder, 0o755)
-            shutil.chown(data, "postgres", "postgres")
-        initdb = [f"{bindir}/initdb", "-D", data, "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync"]
-        subprocess.run([*initdb, "--auth=trust"], check=True, stdout=subprocess.DEVNULL, cwd="/", **account)
-        url = DATABASE.format(port)
-        # -F: no fsync, for these bytes need not outlive the tests.
-        command = [f"{bindir}/postgres", "-D", data, "-k", data, "-h", "127.0.0.1", "-p", str(port), "-F"]
-        with running(command, lambda: database_answers(url), signal.SIGINT, **account):
-            yield url
+        server = postgresql_in(folder, bindir)
+        # Without fsync, for these bytes need not outlive the tests, unless it is their cost that is measured.
+        fsync = "on" if os.environ.get("PICASSO_TEST_PRIVATE") == "durable" else "off"
+        with running([*server.command, "-c", f"fsync={fsync}"], server.answers, signal.SIGINT, **server.options):
+            yield server.url
 
 
 @contextmanager
 def private_broker(bindir: Path) -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="picasso-rabbitmq-") as folder, ExitStack() as stack:
-        port, epmd_port = free_port(), free_port()
-        environment = os.environ | {
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(epmd_port),
-            "HOME": folder,  # of the Erlang cookie
-            "RABBITMQ_CONFIG_FILE": f"{folder}/none",
-            "RABBITMQ_DIST_PORT": str(free_port()),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/none",
-            "RABBITMQ_LOG_BASE": folder,
-            "RABBITMQ_MNESIA_BASE": folder,
-            "RABBITMQ_NODENAME": f"picasso{os.getpid()}@localhost",
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(port),
-        }
-        # Erlang's name server is started here too: one that RabbitMQ starts would stay behind.
-        stack.enter_context(running(["epmd"], lambda: port_answers(epmd_port), signal.SIGKILL, env=environment))
-        url, command = BROKER.format(port), [f"{bindir}/rabbitmq-server"]
-        stack.enter_context(running(command, lambda: broker_answers(url), signal.SIGTERM, env=environment))
-        yield url
+    with (
+        tempfile.TemporaryDirectory(prefix="picasso-rabbitmq-") as folder,
+        rabbitmq_in(folder, bindir) as server,
+        running(server.command, server.answers, signal.SIGTERM, **server.options),
+    ):
+        yield server.url
 
 
 def installed(program: str, pattern: str) -> Path | None:

@@ -21,7 +21,9 @@ def test_with_tokens_set_nobody_comes_in_without_one(settings, path, header):
     answer = APIClient(headers={"authorization": header}).get(path)
     assert answer.status_code == 401
     assert answer["WWW-Authenticate"] == "Bearer"
-    assert answer.json()["errors"][0]["code"] in ("not_authenticated", "authentication_failed")
+    (error,) = answer.json()["errors"]
+    assert error["code"] in ("not_authenticated", "authentication_failed")
+    assert "Authorization: Bearer TOKEN" in error["detail"]
 
 
 @pytest.mark.parametrize("token", TOKENS)

@@ -95,6 +95,7 @@ def test_the_demo_shows_a_table_and_stops(tmp_path):
     run = subprocess.run(command, capture_output=True, text=True, timeout=110, env=environment)
     assert run.returncode == 0, run.stdout + run.stderr
     assert [line for line in run.stdout.splitlines() if line.split()[:3] == ["file", "media", "type"]]
+    assert "shutdown" not in run.stdout
     assert any(
         line.split()[:4] == ["hello.echo", "application/vnd.picasso.echo", "processed", "echo"]
         for line in run.stdout.splitlines()

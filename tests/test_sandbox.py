@@ -9,8 +9,9 @@ import pytest
 
 from picasso_core.sandbox import outcome, protocol
 from picasso_core.sandbox.client import Zygote
+from picasso_core.sandbox.limits import Ceilings, RunLimits
 from picasso_core.sandbox.outcome import Unacceptable, clean, validate
-from picasso_core.sandbox.runner import FILES_PER_CHILD, Runner
+from picasso_core.sandbox.runner import Runner
 from tests.live import alive
 
 LIMITS = {"seconds": 5, "cpu_seconds": 3, "memory": 2**28, "output": 2**20}
@@ -33,33 +34,36 @@ def run(runner: Runner, tmp_path: Path, content: bytes, beat=lambda: True, owner
 
 def test_a_child_stays_warm_for_the_next_file(runner, tmp_path):
     assert run(runner, tmp_path, b"picasso-echo\none").data == {"text": "one"}
-    child = runner._pid
+    child = runner._child.pid
     assert run(runner, tmp_path, b"picasso-echo\ntwo").data == {"text": "two"}
-    assert runner._pid == child
+    assert runner._child.pid == child
 
 
 @pytest.mark.parametrize("end", ["raise InvalidFile", "raise ValueError", "exit 0", "signal SIGABRT"])
 def test_a_child_is_replaced_after_a_failure(runner, tmp_path, end):
     run(runner, tmp_path, b"picasso-echo\none")
-    child = runner._pid
+    child = runner._child.pid
     assert run(runner, tmp_path, f"picasso-echo\n{end}".encode()).state == "failed"
     assert run(runner, tmp_path, b"picasso-echo\ntwo").state == "succeeded"
-    assert runner._pid != child
+    assert runner._child.pid != child
     assert alive([child]) == []
 
 
 def test_a_child_serves_one_owner(runner, tmp_path):
     run(runner, tmp_path, b"picasso-echo\none", owner=1)
-    child = runner._pid
+    child = runner._child.pid
     run(runner, tmp_path, b"picasso-echo\none", owner=2)
-    assert runner._pid != child
+    assert runner._child.pid != child
 
 
-def test_a_child_is_replaced_after_500_files(runner, tmp_path):
-    run(runner, tmp_path, b"picasso-echo\none")
-    child, runner._served = runner._pid, FILES_PER_CHILD
-    run(runner, tmp_path, b"picasso-echo\none")
-    assert runner._pid != child
+def test_a_child_is_replaced_after_as_many_files_as_is_set(zygote, tmp_path):
+    runner = Runner(zygote, tmp_path / "scratch", Ceilings(reuse=2))
+    children = []
+    for _ in range(4):
+        run(runner, tmp_path, b"picasso-echo\none")
+        children.append(runner._child.pid)
+    runner.close()
+    assert children[0] == children[1] != children[2] == children[3]
 
 
 def test_a_crash_comes_with_what_the_process_printed_last(runner, tmp_path):
@@ -69,7 +73,7 @@ def test_a_crash_comes_with_what_the_process_printed_last(runner, tmp_path):
 
 
 def test_a_lost_claim_ends_the_run(runner, tmp_path, monkeypatch):
-    monkeypatch.setattr("picasso_core.sandbox.runner.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("picasso_core.sandbox.vigil.BEAT_SECONDS", 0.05)
     started = time.monotonic()
     assert run(runner, tmp_path, b"picasso-echo\nsleep 4", beat=lambda: False).state == "aborted"
     assert time.monotonic() - started < 3
@@ -79,14 +83,14 @@ def test_a_lost_claim_ends_the_run(runner, tmp_path, monkeypatch):
 def test_the_environment_of_the_child_is_empty(runner, tmp_path, monkeypatch):
     monkeypatch.setenv("PICASSO_SECRET_KEY", "secret")
     run(runner, tmp_path, b"picasso-echo\none")
-    environment = Path(f"/proc/{runner._pid}/environ").read_bytes()
+    environment = Path(f"/proc/{runner._child.pid}/environ").read_bytes()
     assert b"PICASSO" not in environment
     assert b"PATH" not in environment
 
 
 def test_the_child_holds_no_descriptor_but_its_pipes_and_its_log(runner, tmp_path):
     run(runner, tmp_path, b"picasso-echo\none")
-    held = [os.readlink(link) for link in Path(f"/proc/{runner._pid}/fd").iterdir()]
+    held = [os.readlink(link) for link in Path(f"/proc/{runner._child.pid}/fd").iterdir()]
     strangers = [
         name for name in held if not name.startswith("pipe:") and name not in ("/dev/null", str(runner.folder / "log"))
     ]
@@ -98,26 +102,16 @@ def test_the_children_end_with_the_zygote_and_a_new_one_serves(tmp_path):
     zygote.start()
     runner = Runner(zygote, tmp_path / "scratch")
     run(runner, tmp_path, b"picasso-echo\none")
-    child = runner._pid
+    child = runner._child.pid
     os.kill(zygote._process.pid, signal.SIGKILL)
     assert run(runner, tmp_path, b"picasso-echo\nsleep 2").code == "crashed"
+    deadline = time.monotonic() + 5
+    while alive([child]) and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert alive([child]) == []
     assert run(runner, tmp_path, b"picasso-echo\nthree").data == {"text": "three"}
     runner.close()
     zygote.stop()
-
-
-def test_a_hundred_runs_leave_no_process_no_descriptor_and_no_file(zygote, tmp_path):
-    def held() -> tuple[int, int]:
-        return len(os.listdir("/proc/self/fd")), len(os.listdir(f"/proc/{zygote._process.pid}/fd"))
-
-    before = held()
-    runner = Runner(zygote, tmp_path / "scratch")
-    for number in range(100):
-        run(runner, tmp_path, b"picasso-echo\n" + (b"raise InvalidFile" if number % 3 else b"hello"))
-    runner.close()
-    assert held() == before
-    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_frames_longer_than_allowed_are_refused_on_both_sides():
@@ -171,16 +165,19 @@ GOOD = {"name": "a.txt", "path": "/scratch/work/a.txt", "media_type": "text/plai
         {"state": "succeeded", "artifacts": [{**GOOD, "path": "/scratch/work/../../etc/passwd"}]},
         {"state": "succeeded", "artifacts": [{**GOOD, "path": "/scratch/work/sub/a.txt"}]},
         {"state": "succeeded", "artifacts": [{**GOOD, "media_type": "text/html\r\nX: y"}]},
-        {"state": "succeeded", "artifacts": [{**GOOD, "name": str(number)} for number in range(101)]},
     ],
 )
 def test_an_answer_that_breaks_the_protocol_is_refused(answer):
     with pytest.raises(Unacceptable):
-        validate(answer, WORK)
+        validate(answer, WORK, RunLimits.lower_of(Ceilings(), {}))
 
 
 def test_a_good_answer_is_taken():
-    found = validate({"state": "succeeded", "data": {"a": 1}, "artifacts": [GOOD], "warnings": ["w"]}, WORK)
+    found = validate(
+        {"state": "succeeded", "data": {"a": 1}, "artifacts": [GOOD], "warnings": ["w"]},
+        WORK,
+        RunLimits.lower_of(Ceilings(), {}),
+    )
     assert (found.data, found.warnings, found.artifacts[0].path) == ({"a": 1}, ("w",), WORK / "a.txt")
 
 

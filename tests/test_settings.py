@@ -42,6 +42,11 @@ def test_production_settings_pass_djangos_checks_for_deployment(tmp_path):
         ("PICASSO_MAX_UPLOAD_BYTES", "0", "PICASSO_MAX_UPLOAD_BYTES is 0: it must be at least 1."),
         ("PICASSO_DATABASE_URL", "mysql://x/y", "PICASSO_DATABASE_URL is no URL of a SQLite or PostgreSQL database"),
         ("PICASSO_BROKER_URL", "redis://x", "PICASSO_BROKER_URL is no URL of RabbitMQ"),
+        ("PICASSO_UPLOAD_RATE", "60", "PICASSO_UPLOAD_RATE is '60': write a rate such as 60/minute"),
+        ("PICASSO_REQUEST_RATE", "0/day", "PICASSO_REQUEST_RATE is '0/day': write a rate such as 60/minute"),
+        ("PICASSO_SANDBOX", "best-effort", "PICASSO_SANDBOX is best-effort: production needs require"),
+        ("PICASSO_SANDBOX", "on", "PICASSO_SANDBOX is 'on': choose one of require, best-effort, off."),
+        ("PICASSO_SANDBOX_REUSE", "0", "PICASSO_SANDBOX_REUSE is 0: it must be at least 1."),
         ("PICASSO_LOG_LEVEL", "loud", "PICASSO_LOG_LEVEL is 'loud': choose one of DEBUG, INFO"),
     ],
 )

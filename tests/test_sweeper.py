@@ -1,17 +1,24 @@
 """The sweeper: what is due is published, what is stuck is put right; and the offers that it goes by."""
 
+import threading
+import time
 import uuid
 from datetime import timedelta
 
 import pytest
 from celery import current_app
+from django.db import connection
+from django.db.models import F
 from django.db.models.functions import Now
 
 from picasso_core import sweeper
-from picasso_core.models import File, Job, Offer
+from picasso_core.models import Beat, File, Job, Offer
+from picasso_core.models.work import MAX_LOSSES
+from picasso_core.orphans import Walk
 from picasso_core.tasks import doorbell, make_queue
 from tests.clock import advance
 from tests.factories import ECHO, FileFactory, JobFactory, OfferFactory
+from tests.multiply import multiply
 from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
@@ -47,9 +54,11 @@ def due_job(ago: float, **fields) -> Job:
 
 def backlog(count: int) -> None:
     """Make many due Files at once; nobody will look at their bytes."""
-    files = (File(name=str(n), size=1, sha256="0" * 64, file=f"files/{n}") for n in range(count))
-    File.objects.bulk_create(files)
-    advance(16)
+    fields = {"size": 1, "sha256": "0", "file": "files/a", "due_at": Now() - timedelta(seconds=1)}
+    if connection.vendor == "postgresql":
+        multiply(File.objects.create(name="a", **fields), count - 1)
+    else:
+        File.objects.bulk_create(File(name=str(number), **fields) for number in range(count))
 
 
 def seconds_until_due(work) -> float:
@@ -81,12 +90,12 @@ def queue(settings, monkeypatch, tmp_path):
         connection.default_channel.queue_delete(name)
 
 
-def messages(queue: str) -> list[str]:
-    """Take every message out of the queue and return the ids of their Files."""
-    taken = []
-    with current_app.connection_for_write() as connection:
-        here = make_queue(queue)(connection.default_channel)
-        while (message := here.get(no_ack=True)) is not None:
+def messages(queue: str, most: int = 10_000) -> list[str]:
+    """Take every message out of the queue, or the first, and return the ids of their Files."""
+    taken: list[str] = []
+    with current_app.connection_for_write() as broker:
+        here = make_queue(queue)(broker.default_channel)
+        while len(taken) < most and (message := here.get(no_ack=True)) is not None:
             (file_id,), _, _ = message.decode()
             taken.append(file_id)
     return taken
@@ -246,6 +255,30 @@ def test_a_backlog_never_puts_more_than_a_thousand_messages_into_the_queue(queue
         assert doorbell.waiting(queue) == sweeper.TARGET
 
 
+@pytest.mark.django_db(transaction=True)
+def test_sweepers_at_once_exceed_that_by_a_batch_each_at_the_most(queue):
+    backlog(3000)
+    for _ in range(8):
+        at_once(*[lambda: sweeper.publish_due(queue)] * 3)
+    assert sweeper.TARGET <= doorbell.waiting(queue) <= sweeper.TARGET + 2 * sweeper.BATCH
+
+
+def test_fifty_thousand_files_do_not_multiply_messages(queue):
+    count, rounds = (50_000, 3) if connection.vendor == "postgresql" else (2_000, 2)
+    backlog(count)
+    seen: set[str] = set()
+    for _ in range(rounds):  # a quarter of a minute passes each time, in which workers take half of what waits
+        while sweeper.publish():
+            pass
+        assert doorbell.waiting(queue) == sweeper.TARGET
+        taken = messages(queue, sweeper.TARGET // 2)
+        assert len(set(taken)) == len(taken)
+        assert seen.isdisjoint(taken)
+        seen |= set(taken)
+        File.objects.filter(pk__in=taken).update(due_at=None, media_type=ECHO)
+        File.objects.filter(due_at__gt=Now()).update(due_at=F("due_at") - timedelta(seconds=16))
+
+
 def test_a_queue_that_workers_empty_is_topped_up_with_what_has_not_been_published_yet(queue):
     backlog(sweeper.BATCH * 2)
     sweeper.publish()
@@ -395,6 +428,59 @@ def test_a_repair_with_nothing_wrong_changes_nothing():
     before = list(File.objects.order_by("pk").values()), list(Job.objects.order_by("pk").values())
     sweeper.repair()
     assert (list(File.objects.order_by("pk").values()), list(Job.objects.order_by("pk").values())) == before
+
+
+# --- Workers that are lost for good -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [FileFactory, JobFactory], ids=["file", "job"])
+def test_a_worker_that_renews_its_claim_in_the_last_moment_is_not_given_up(make):
+    work = make()
+    held = type(work).claim(work.pk)
+    type(work).objects.update(losses=MAX_LOSSES, lease_until=Now() - timedelta(seconds=1))
+    lost = type(work).objects.get(pk=work.pk)  # as a sweeper has just read it
+    assert held.renew()
+    assert not lost.seize()
+    assert held.renew()
+
+
+def test_of_two_sweepers_one_gives_a_lost_worker_up_which_then_comes_too_late():
+    held = Job.claim(JobFactory().pk)
+    Job.objects.update(losses=MAX_LOSSES, lease_until=Now() - timedelta(seconds=1))
+    one, other = Job.objects.get(), Job.objects.get()
+    assert one.seize()
+    assert not other.seize()
+    assert not held.renew()
+    assert one.fail("worker_lost", "Lost.")
+
+
+# --- Its sign of life -------------------------------------------------------------------------------------------------
+
+
+def test_a_sweeper_leaves_a_sign_of_life_with_the_messages_of_each_queue_that_has_a_worker(queue):
+    OfferFactory(queue=queue)
+    due(5)
+    sweeper.publish()
+    sweeper.beat(Walk())
+    beat = Beat.objects.sweeper()
+    assert beat.messages == {queue: 1}
+    advance(60)
+    sweeper.beat(Walk())
+    assert Beat.objects.filter(seen_at__gt=Now() - timedelta(seconds=5)).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_running_sweeper_beats(queue):
+    stopping = threading.Event()
+    thread = threading.Thread(target=lambda: (sweeper.run(stopping), connection.close()))
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not Beat.objects.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stopping.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert Beat.objects.sweeper().messages == {queue: 0}
 
 
 # --- Offers -----------------------------------------------------------------------------------------------------------

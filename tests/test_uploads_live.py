@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from picasso_core.supervisor import free_port
+from tests.live import alive, wait_until
 from tests.services import own_database
 
 MANAGE = Path(__file__).parent.parent / "manage.py"
@@ -129,26 +130,9 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def alive(pids: list[int]) -> list[int]:
-    """Return those of ``pids`` that still run; one that waits to be collected does not."""
-    running = []
-    for pid in pids:
-        with suppress(FileNotFoundError, ProcessLookupError):
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                running.append(pid)
-    return running
-
-
 def memory_of(pid: int, line: str) -> int:
     status = dict(each.split(":", 1) for each in Path(f"/proc/{pid}/status").read_text().splitlines())
     return int(status[line].split()[0]) * 1024
-
-
-def wait_until(look, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < deadline, f"not within {seconds} seconds"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

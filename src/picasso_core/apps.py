@@ -10,3 +10,7 @@ class PicassoConfig(AppConfig):
     label = "picasso"
     verbose_name = "Picasso"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the checks."""
+        from . import checks  # noqa: F401

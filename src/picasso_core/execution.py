@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ import structlog
 
 from . import storage
 from .models import Artifact, File, Job, Offer, Work
+from .outlast import beat_of, outlast
 from .sandbox.outcome import Outcome, failure
 from .sandbox.runner import Runner
 
@@ -44,64 +45,67 @@ def process(file_id: uuid.UUID, slot: Slot) -> set[str]:
         return set()
     # The claim comes first: most messages are of a new File.
     if file := File.claim(file_id):
-        if not identify(file, slot):
-            return set()
-    elif not (file := File.objects.filter(pk=file_id, media_type__isnull=False).first()):
+        with _content(file, slot) as path:
+            return _run_all(Job.due(file_id), file, path, slot) if identify(file, path, slot) else set()
+    due = Job.due(file_id)
+    if not due or not (file := File.objects.filter(pk=file_id).first()):
         return set()
-    elsewhere = set()
-    for job_id, queue, *key in Job.objects.due(file_id).values_list("pk", "queue", "processor", "version"):
-        if queue != slot.queue:
-            elsewhere.add(queue)
-        elif tuple(key) in slot.offered and not slot.stopping():
-            run(job_id, file, slot)
-    return elsewhere
+    with _content(file, slot) as path:
+        return _run_all(due, file, path, slot)
 
 
-def identify(file: File, slot: Slot) -> bool:
+def identify(file: File, path: Path | None, slot: Slot) -> bool:
     """Find the media type in the sandbox and make the Jobs; False if that is still to be done."""
     started = time.monotonic()
-    try:
-        with _within_reach(file, slot) as path:
-            outcome = slot.runner.identify(
-                path, name=file.name, declared=file.declared_type, owner=file.owner_id, beat=file.renew
-            )
-    except FileNotFoundError:
-        outcome = failure("content_missing")
+    outcome = failure("content_missing")
+    if path:
+        outcome = slot.runner.identify(
+            path, name=file.name, declared=file.declared_type, owner=file.owner_id, beat=beat_of(file)
+        )
+    done = outlast(lambda: _record_identification(file, outcome), slot.stopping)
+    _log("identified" if done else outcome.state, started, file=file.pk, media_type=file.media_type, code=outcome.code)
+    return done
+
+
+def _record_identification(file: File, outcome: Outcome) -> bool:
     if outcome.state == "aborted":
         _give_back(file, outcome)
         return False
     if outcome.state == "succeeded":
         media_type = outcome.data["media_type"]
         offers = Offer.objects.accepting(media_type, file.size)
-        done = file.identified(media_type, outcome.data["evidence"], offers)
-    elif file.try_again():
-        return False
-    else:
-        done = file.unidentifiable(outcome.message)
-    _log("identified", started, file=file.pk, media_type=file.media_type, code=outcome.code)
-    return done
+        return file.identified(media_type, outcome.data["evidence"], offers)
+    return not file.try_again() and file.unidentifiable(outcome.message)
 
 
-def run(job_id: uuid.UUID, file: File, slot: Slot) -> None:
+def _run_all(due: Iterable[Sequence[Any]], file: File, path: Path | None, slot: Slot) -> set[str]:
+    """Run those of these Jobs that this worker can, and return the other queues to ring."""
+    elsewhere = set()
+    for job_id, queue, *key in due:
+        if queue != slot.queue:
+            elsewhere.add(queue)
+        elif tuple(key) in slot.offered and not slot.stopping():
+            run(job_id, file, path, slot)
+    return elsewhere
+
+
+def run(job_id: uuid.UUID, file: File, path: Path | None, slot: Slot) -> None:
     """Claim one Job, run it in the sandbox and record its end, unless somebody else has it."""
     job = Job.claim(job_id)
     if job is None:
         return
     started = time.monotonic()
-    try:
-        with _within_reach(file, slot) as path:
-            outcome = slot.runner.process(
-                path,
-                processor=job.processor,
-                file={"name": file.name, "media_type": file.media_type, "size": file.size, "sha256": file.sha256},
-                limits=slot.offered[job.processor, job.version],
-                owner=file.owner_id,
-                beat=job.renew,
-            )
-            record(job, outcome)
-    except FileNotFoundError:
-        outcome = failure("content_missing")
-        record(job, outcome)
+    outcome = failure("content_missing")
+    if path:
+        outcome = slot.runner.process(
+            path,
+            processor=job.processor,
+            file={"name": file.name, "media_type": file.media_type, "size": file.size, "sha256": file.sha256},
+            limits=slot.offered[job.processor, job.version],
+            owner=file.owner_id,
+            beat=beat_of(job),
+        )
+    outlast(lambda: record(job, outcome), slot.stopping)
     _log(outcome.state, started, file=file.pk, job=job.pk, processor=job.processor, code=outcome.code)
 
 
@@ -160,8 +164,14 @@ def _keep_artifacts(job: Job, outcome: Outcome) -> list[Artifact]:
 
 
 @contextmanager
-def _within_reach(file: File, slot: Slot) -> Iterator[Path]:
-    with storage.on_disk(str(file.file.name)) as stored, slot.runner.input(stored) as path:
+def _content(file: File, slot: Slot) -> Iterator[Path | None]:
+    """Put the bytes within the sandbox's reach; None if they are missing."""
+    with ExitStack() as stack:
+        try:
+            stored = stack.enter_context(storage.on_disk(str(file.file.name)))
+            path = stack.enter_context(slot.runner.input(stored))
+        except FileNotFoundError:
+            path = None
         yield path
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
+import shutil
 import stat
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +25,16 @@ def incoming() -> Path:
     """Return the folder for files on their way in: in the storage's own file system where it has one."""
     root = local_path(default_storage, "incoming")
     folder = root or Path(settings.PICASSO_SCRATCH, "incoming")
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def new_incoming() -> tuple[Path, io.FileIO]:
+    """Make an empty file for an upload on its way in; its path, and where to write, unbuffered."""
+    path = incoming() / f"upload-{uuid.uuid4().hex}"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    return path, io.FileIO(descriptor, "wb")
 
 
 def keep(path: Path, key: str) -> None:
@@ -53,18 +64,19 @@ def save_copy(path: Path, key: str) -> int:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise NotRegular(f"{path.name}: {error.strerror}") from None
-    with open(descriptor, "rb") as source, tempfile.NamedTemporaryFile(dir=incoming(), delete=False) as copy:
+    with open(descriptor, "rb") as source:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise NotRegular(f"{path.name} is no regular file")
+        place, out = new_incoming()
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise NotRegular(f"{path.name} is no regular file")
-            while chunk := source.read(1 << 20):
-                copy.write(chunk)
-            copy.flush()
-            os.fsync(copy.fileno())
-            size = copy.tell()
-            keep(Path(copy.name), key)
+            with io.BufferedWriter(out) as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
+                copy.flush()
+                os.fsync(copy.fileno())
+                size = copy.tell()
+            keep(place, key)
         except BaseException:
-            Path(copy.name).unlink(missing_ok=True)
+            place.unlink(missing_ok=True)
             raise
     return size
 

@@ -15,8 +15,10 @@ from django.db import connections, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from .models import File, Job, Offer
+from .models import Beat, File, Job, Offer
 from .models.work import MAX_LOSSES, free, soon
+from .orphans import Walk
+from .outages import Pauses, database_trouble
 from .processes import show_alive
 from .tasks import BrokerAway, doorbell
 
@@ -25,29 +27,32 @@ logger = structlog.get_logger(__name__)
 PERIOD = 1.0
 REPAIR_PERIOD = 5.0
 TARGET = 1000
-"""How many messages of a queue are kept waiting at the most."""
+"""How many messages of a queue are kept waiting at the most; each further sweeper may add a batch to that."""
 BATCH = 200
 
 
 def run(stopping: threading.Event) -> None:
-    """Sweep every second until ``stopping`` is set; what is away is tried again."""
+    """Sweep every second until ``stopping`` is set; what is away is tried again after longer and longer pauses."""
     repair_at = 0.0
+    pauses, walk = Pauses(), Walk()
     while not stopping.is_set():
         show_alive(settings.PICASSO_ALIVE_FILE)
+        pause = PERIOD
         try:
             if time.monotonic() >= repair_at:
                 repair()
+                beat(walk)
                 repair_at = time.monotonic() + REPAIR_PERIOD
-            busy = publish()
+            if publish():
+                continue
         except DatabaseError as error:
-            busy = False
-            logger.warning("database away", error=str(error))
+            pause = pauses.after_failure()
+            logger.warning("database away", error=database_trouble(error), next_try_in=pause)
             connections.close_all()
         except BrokerAway as error:
-            busy = False
-            logger.warning("broker away", error=str(error))
-        if not busy:
-            stopping.wait(PERIOD)
+            pause = pauses.after_failure()
+            logger.warning("broker away", error=str(error), next_try_in=pause)
+        stopping.wait(pause)
     doorbell.close()
 
 
@@ -56,6 +61,25 @@ def repair() -> None:
     give_up_lost()
     while move_waiting() >= BATCH:
         continue
+
+
+def beat(walk: Walk) -> None:
+    """Take a step through the storage, and leave a sign of life with what is known here alone."""
+    try:
+        removed, ended = walk.step()
+    except OSError as error:
+        removed, ended = 0, False
+        logger.warning("storage away", error=str(error))
+    Beat.objects.beat(orphans=removed, messages=messages_waiting(), **({"walked_at": Now()} if ended else {}))
+
+
+def messages_waiting() -> dict[str, int]:
+    """Ask the broker how many messages wait in each queue that has a worker; nothing if it is away."""
+    queues = {settings.PICASSO_QUEUE, *Offer.objects.filter(withdrawn=False).values_list("queue", flat=True)}
+    try:
+        return {queue: doorbell.waiting(queue) for queue in queues}
+    except BrokerAway:
+        return {}
 
 
 def publish() -> bool:
@@ -105,10 +129,13 @@ def give_up_lost() -> None:
     # What is open is due some time: said here, so that the indexes of what is due serve, however large the archive is.
     lost = Q(lease_until__lt=Now(), losses__gte=MAX_LOSSES, due_at__isnull=False)
     message = f"The worker was lost {MAX_LOSSES + 1} times while it processed this file."
+    # Seized first: a worker that was only slow, and renews its claim in this moment, keeps it.
     for job in Job.objects.filter(Job.OPEN, lost).order_by("due_at")[:BATCH]:
-        job.fail("worker_lost", message)
+        if job.seize():
+            job.fail("worker_lost", message)
     for file in File.objects.filter(File.OPEN, lost).order_by("due_at")[:BATCH]:
-        file.unidentifiable(message)
+        if file.seize():
+            file.unidentifiable(message)
 
 
 def move_waiting() -> int:

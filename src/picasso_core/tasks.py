@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
+import time
 import uuid
 import warnings
 from pathlib import Path
@@ -11,15 +11,19 @@ from typing import Any
 
 import structlog
 from celery import current_app, shared_task, signals
+from celery.apps.worker import install_worker_term_handler  # type: ignore[attr-defined]
+from celery.bootsteps import StartStopStep
 from celery.exceptions import SecurityWarning
 from celery.worker.consumer import Consumer
+from celery.worker.state import maybe_shutdown
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connections
 from kombu import Connection, Exchange, Producer, Queue
 
 from . import execution
-from .sandbox.client import Zygote
+from .outages import Pauses, broker_trouble, database_trouble
+from .sandbox.client import SandboxUnavailable, Zygote
 from .worker import Worker
 
 logger = structlog.get_logger(__name__)
@@ -55,13 +59,13 @@ class Doorbell:
             except Exception as error:
                 self._hang_up()
                 if fresh:
-                    raise BrokerAway(str(error)) from error
+                    raise BrokerAway(broker_trouble(error)) from error
                 # The connection may just have grown stale: once more over a new one.
                 try:
                     self._publish(file_id, queue)
                 except Exception as error:
                     self._hang_up()
-                    raise BrokerAway(str(error)) from error
+                    raise BrokerAway(broker_trouble(error)) from error
 
     def waiting(self, queue: str) -> int:
         """Say how many messages wait in ``queue``. Raises ``BrokerAway`` within seconds."""
@@ -72,7 +76,7 @@ class Doorbell:
                 return int(declared.message_count)
             except Exception as error:
                 self._hang_up()
-                raise BrokerAway(str(error)) from error
+                raise BrokerAway(broker_trouble(error)) from error
 
     def close(self) -> None:
         """Let the connection go."""
@@ -120,13 +124,51 @@ def process_file(file_id: str) -> None:
         for queue in elsewhere:
             doorbell.ring(uuid.UUID(file_id), queue)
     except DatabaseError as error:
-        logger.warning("database away, the claim will expire", file=file_id, error=str(error))
+        logger.warning("database away, the claim will expire", file=file_id, error=database_trouble(error))
         connections.close_all()
     except BrokerAway as error:
         logger.warning("broker away, the sweeper takes over", file=file_id, error=str(error))
     except BaseException:
         # MemoryError included: raised out of a task it would end the worker.
         logger.exception("bringing a file up to date failed", file=file_id)
+
+
+class Listener(Consumer):
+    """Celery's consumer; without a broker it says why in one line for each try, and waits longer each time."""
+
+    conninfo: Connection
+    pauses = Pauses()
+
+    def ensure_connected(self, conn: Connection) -> Connection:
+        """Connect or raise: Celery tries again only what it takes for an outage, a wrong password in a tight loop."""
+        conn.connect()
+        self.first_connection_attempt = False
+        return conn
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """Wait, unless the worker is to end."""
+        seconds = self.pauses.after_failure()
+        logger.error("broker away", error=broker_trouble(exc), broker=self.conninfo.as_uri(), next_try_in=seconds)
+        self._wait(seconds)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Let the connection go and wait, unless the worker is to end."""
+        super().on_connection_error_after_connected(exc)
+        self._wait(self.pauses.after_failure())
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            maybe_shutdown()
+            time.sleep(0.1)
+
+
+class QuietEnd(StartStopStep):
+    """Takes SIGTERM without Celery's line about it on standard output."""
+
+    def start(self, parent: Any) -> None:
+        """Replace the handler, which Celery has set before it starts any step."""
+        install_worker_term_handler(parent, verbose=False)
 
 
 def run_worker(*, queue: str, concurrency: int, loglevel: str) -> None:
@@ -139,6 +181,7 @@ def run_worker(*, queue: str, concurrency: int, loglevel: str) -> None:
     steps[:] = [step for step in steps if "delayed_delivery" not in str(step)]
     # Celery warns root because of pickled messages; here they are JSON alone.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    current_app.steps["worker"].add(QuietEnd)
     current_app.worker_main(
         ["--quiet", "worker", *arguments, "--without-gossip", "--without-mingle", "--without-heartbeat"]
     )
@@ -146,10 +189,14 @@ def run_worker(*, queue: str, concurrency: int, loglevel: str) -> None:
 
 @signals.worker_init.connect
 def _start(**kwargs: Any) -> None:
-    zygote = Zygote(os.environ if settings.PICASSO_SANDBOX == "off" else {})
+    zygote = Zygote(settings.PICASSO_SANDBOX, private=[settings.DATA, Path(settings.PICASSO_SCRATCH)])
     scratch = Path(settings.PICASSO_SCRATCH)
     _Process.worker = Worker(_Process.queue, scratch, zygote, lambda: doorbell.waiting(_Process.queue))
-    _Process.worker.start()
+    try:
+        _Process.worker.start()
+    except SandboxUnavailable as error:
+        # Celery goes on after any other exception here.
+        raise SystemExit(str(error)) from None
 
 
 @signals.worker_shutting_down.connect

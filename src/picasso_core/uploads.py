@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import tempfile
 import unicodedata
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -16,11 +18,12 @@ from django.core.exceptions import TooManyFilesSent
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
 from . import storage
 from .models import File
 from .models.files import key_for
+from .outages import is_outdated
 from .publisher import publish_soon
 
 logger = structlog.get_logger(__name__)
@@ -36,6 +39,10 @@ class TooLarge(Exception):
         super().__init__(f"The file is too large: at most {settings.PICASSO_MAX_UPLOAD_BYTES} bytes are accepted.")
 
 
+class KeyReused(Exception):
+    """An ``Idempotency-Key`` that came with another upload before."""
+
+
 class Upload(UploadedFile):  # type: ignore[type-arg]
     """The bytes of one file part, complete and synced, in the storage's folder for files on their way in."""
 
@@ -43,6 +50,7 @@ class Upload(UploadedFile):  # type: ignore[type-arg]
         # Without the name, which Django would refuse where it looks like a path; ours is only ever shown.
         super().__init__(file=None, name=None, content_type=content_type, size=size)
         self.path = path
+        self.accepted = False
         self.display_name = name
         self.sha256 = sha256
 
@@ -52,7 +60,8 @@ class Upload(UploadedFile):  # type: ignore[type-arg]
 
     def close(self) -> None:
         """Remove the bytes, unless they were accepted; Django closes every upload when its request ends."""
-        self.path.unlink(missing_ok=True)
+        if not self.accepted:
+            self.path.unlink(missing_ok=True)
 
 
 class StreamToStorage(FileUploadHandler):
@@ -64,15 +73,14 @@ class StreamToStorage(FileUploadHandler):
 
     chunk_size = CHUNK
     _path: Path | None = None
-    _out: BinaryIO
+    _out: io.FileIO
+    _upload: Upload | None = None
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         if self._path is not None:
             raise TooManyFilesSent("There is more than one file: send one a request.")
         super().new_file(*args, **kwargs)
-        descriptor, path = tempfile.mkstemp(prefix="upload-", dir=storage.incoming())
-        self._path = Path(path)
-        self._out = os.fdopen(descriptor, "wb", buffering=0)
+        self._path, self._out = storage.new_incoming()
         self._hash = hashlib.sha256()
         self._size = 0
 
@@ -92,47 +100,81 @@ class StreamToStorage(FileUploadHandler):
         self._out.close()
         if not stored == file_size == self._size:
             raise OSError(f"{stored} bytes are on disk of {file_size} that came in")
-        return Upload(
+        self._upload = Upload(
             path=self._path,
             name=display_name(self.file_name or ""),
             content_type=self.content_type or "",
             size=stored,
             sha256=self._hash.hexdigest(),
         )
+        return self._upload
 
     def upload_interrupted(self) -> None:
         """Remove the bytes, unless they were accepted."""
-        if self._path is not None:
+        if self._upload is not None:
+            self._upload.close()
+        elif self._path is not None:
             self._out.close()
             self._path.unlink(missing_ok=True)
 
 
-def accept(upload: Upload, *, owner: Any = None) -> File:
-    """Store the bytes for good, insert the File and have the doorbell rung; it is safe once this returns."""
+def accept(upload: Upload, *, owner: Any = None, key: str | None = None) -> File:
+    """Store the bytes for good, insert the File and have the doorbell rung; it is safe once this returns.
+
+    The same upload with the same ``key`` once more changes nothing: what is returned is the File as it was then.
+    Raises ``KeyReused`` where the key came with another one.
+    """
     file = File(
         owner=owner,
         name=upload.display_name,
         declared_type=_shown(upload.content_type or "")[:255],
         size=upload.size or 0,
         sha256=upload.sha256,
+        idempotency_key=key,
     )
-    key = key_for(file)
+    place = key_for(file)
     # Before the bytes are stored: while the database is away, none are left behind.
     connection.ensure_connection()
-    storage.keep(upload.path, key)
-    file.file.name = key
-    file = _insert(file)
+    if key and (earlier := _earlier(file)):
+        return earlier
+    storage.keep(upload.path, place)
+    upload.accepted = True
+    file.file.name = place
+    try:
+        file = _insert(file)
+    except IntegrityError:
+        # The same request, twice at once: the other was quicker.
+        if earlier := _earlier(file):
+            return earlier
+        raise
     logger.info("uploaded", file=str(file.pk), size=file.size)
     transaction.on_commit(lambda: publish_soon(file.pk, settings.PICASSO_QUEUE), robust=True)
     return file
 
 
+def _earlier(file: File) -> File | None:
+    """Return the File that the key of ``file`` came with before, as it was when it was new. Raises ``KeyReused``."""
+    earlier = File.objects.filter(owner=file.owner, idempotency_key=file.idempotency_key).first()
+    if earlier is None:
+        return None
+    if any(getattr(earlier, name) != getattr(file, name) for name in ("sha256", "name", "declared_type")):
+        raise KeyReused
+    logger.info("uploaded again", file=str(earlier.pk))
+    earlier.media_type, earlier.status, earlier.processed = None, File.Status.QUEUED, False
+    return earlier
+
+
 def _insert(file: File) -> File:
     """Insert the row, or remove the bytes if there is certainly none."""
     try:
-        file.save(force_insert=True)
+        with transaction.atomic() if file.idempotency_key else nullcontext():
+            file.save(force_insert=True)
         return file
     except (OperationalError, InterfaceError) as error:
+        if is_outdated(error):
+            # Without the table there is no row.
+            _remove(file)
+            raise
         # What the broken connection lost may be the answer to an INSERT that was done. Only the database knows; if it
         # does not come back for this question, the bytes stay.
         logger.warning("database away under a new file", file=str(file.pk), error=str(error))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
-import shutil
 import signal
 import tempfile
 import threading
@@ -21,7 +21,9 @@ from django.db import connection, transaction
 
 from .execution import Slot
 from .models import Offer
+from .outages import Pauses, database_trouble
 from .processes import show_alive
+from .sandbox import scratch
 from .sandbox.client import Zygote
 from .sandbox.runner import Runner
 
@@ -29,7 +31,7 @@ logger = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS = 10.0
 OVERDUE_SECONDS = 30.0
-DEAF_SECONDS = 20.0
+DEAF_SECONDS = 10.0
 GRACE_SECONDS = 20.0
 LAST_SECONDS = 28.0
 
@@ -54,11 +56,14 @@ class Worker:
         """Import the plugins in the zygote, announce them, and begin to beat; blocks while the database is away."""
         self._scratch, self._held = claim_scratch(self._scratch)
         self.zygote.start()
+        if self.zygote.missing:
+            logger.warning("sandbox incomplete", missing=" ".join(self.zygote.missing), mode=settings.PICASSO_SANDBOX)
         for plugin in self.zygote.plugins:
             if plugin["error"]:
                 logger.error(
                     "processor broken", processor=plugin["name"], error=plugin["error"], traceback=plugin["detail"]
                 )
+        pauses = Pauses()
         while not self._stopping.is_set():
             try:
                 with transaction.atomic():
@@ -66,9 +71,10 @@ class Worker:
                     Offer.objects.heartbeat(self.queue, self._keys())
                 break
             except DatabaseError as error:
-                logger.warning("database away, trying again", error=str(error))
+                pause = pauses.after_failure()
+                logger.warning("database away", error=database_trouble(error), next_try_in=pause)
                 connection.close()
-                self._stopping.wait(1.0)
+                self._stopping.wait(pause)
         threading.Thread(target=self._beat, name="picasso-heartbeat", daemon=True).start()
 
     @contextmanager
@@ -86,7 +92,7 @@ class Worker:
     def _slot(self) -> Slot:
         slot: Slot | None = getattr(self._slots, "slot", None)
         if slot is None:
-            runner = Runner(self.zygote, self._scratch)
+            runner = Runner(self.zygote, self._scratch, settings.PICASSO_CEILINGS)
             with self._lock:
                 self._runners.append(runner)
             slot = Slot(runner=runner, queue=self.queue, offered=self._offered(), stopping=self._stopping.is_set)
@@ -106,7 +112,8 @@ class Worker:
         self._stopping.set()
         self._stop_runners()
         self.zygote.stop()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            scratch.remove(self._scratch)
 
     def _stop_runners(self) -> None:
         with self._lock:
@@ -140,7 +147,7 @@ class Worker:
             try:
                 Offer.objects.heartbeat(self.queue, self._keys())
             except DatabaseError as error:
-                logger.warning("database away, heartbeat not recorded", error=str(error))
+                logger.warning("database away, heartbeat not recorded", error=database_trouble(error))
                 connection.close()
 
     def _is_deaf(self) -> bool:
@@ -170,7 +177,8 @@ def claim_scratch(parent: Path) -> tuple[Path, int]:
         lock = os.open(each, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(each, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                scratch.remove(each)
         except BlockingIOError:
             pass
         finally:

@@ -7,9 +7,11 @@ from typing import Any
 
 from django.conf import settings
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+
+SHOW_A_TOKEN = "Send the header Authorization: Bearer TOKEN, with a token that the operator gave you."
 
 
 class Bearer:
@@ -29,7 +31,7 @@ class BearerToken(BaseAuthentication):
         # Every token is compared, so that the time does not tell which one came close.
         matches = [hmac.compare_digest(token.strip(), known.encode()) for known in settings.PICASSO_TOKENS]
         if not any(matches):
-            raise AuthenticationFailed("This token is not valid here.")
+            raise AuthenticationFailed(f"This token is not valid here. {SHOW_A_TOKEN}")
         return Bearer(), None
 
     def authenticate_header(self, request: Request) -> str:
@@ -40,8 +42,8 @@ class BearerToken(BaseAuthentication):
 class HasTokenWhereNeeded(BasePermission):
     """Everybody where the operator has set no token; else whoever has one."""
 
-    message = "Send the header Authorization: Bearer TOKEN."
-
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Ask whether a token was shown."""
-        return not settings.PICASSO_TOKENS or isinstance(request.user, Bearer)
+        """Ask whether a token was shown. Raises ``NotAuthenticated``."""
+        if settings.PICASSO_TOKENS and not isinstance(request.user, Bearer):
+            raise NotAuthenticated(SHOW_A_TOKEN)
+        return True

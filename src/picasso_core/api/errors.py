@@ -6,17 +6,19 @@ import errno
 import logging
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFilesSent
-from django.db import InterfaceError, OperationalError
+from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation, TooManyFilesSent
+from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.urls import Resolver404, resolve
 from drf_standardized_errors.handler import ExceptionHandler
 from rest_framework.exceptions import APIException, NotFound, ParseError
 
-from ..uploads import TooLarge
+from ..outages import database_trouble, is_outdated
+from ..uploads import KeyReused, TooLarge
 
 logger = logging.getLogger(__name__)
 
+UNKNOWN_HOST = "The header Host names another host than those that Picasso is reached by."
 FAILED = "Picasso failed on this request; its operator finds why in the log."
 
 
@@ -30,6 +32,12 @@ class NothingToRetry(APIException):
     status_code = 409
     default_code = "nothing_to_retry"
     default_detail = "No job of this file has failed, so there is nothing to do again."
+
+
+class IdempotencyKeyReused(APIException):
+    status_code = 409
+    default_code = "idempotency_key_reused"
+    default_detail = "This Idempotency-Key came with another file before: a new file needs a new key."
 
 
 class PreconditionFailed(APIException):
@@ -72,6 +80,8 @@ class Handler(ExceptionHandler):
         match exc:
             case TooLarge():
                 return PayloadTooLarge(str(exc))
+            case KeyReused():
+                return IdempotencyKeyReused()
             case RequestDataTooBig():
                 return PayloadTooLarge("The form has too much text: a part that is a file needs a file name.")
             case TooManyFilesSent():
@@ -83,9 +93,13 @@ class Handler(ExceptionHandler):
             case Http404():
                 return NotFound(str(exc) or None)
             case OperationalError() | InterfaceError():
-                logger.error("The database is away: %s", exc)
+                logger.error("%s", database_trouble(exc))
+                return Unavailable()
+            case ProgrammingError() if is_outdated(exc):
+                logger.error("%s", database_trouble(exc))
                 return Unavailable()
             case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
+                logger.error("The disk is full: %s", exc)
                 return DiskFull()
             case OSError():
                 logger.error("The storage is away: %s", exc)
@@ -106,6 +120,10 @@ def _error(status: int, kind: str, code: str, detail: str) -> JsonResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 400 where Django found the request itself suspicious."""
+    if isinstance(exception, DisallowedHost):
+        host = request.META.get("HTTP_HOST", "")
+        logger.info("Refused the host name %r: PICASSO_ALLOWED_HOSTS has those that are served.", host)
+        return _error(400, "client_error", "unknown_host", UNKNOWN_HOST)
     return _error(400, "client_error", "bad_request", _unreadable(exception))
 
 

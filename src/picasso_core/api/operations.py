@@ -41,6 +41,30 @@ HEADERS = [
         ("Content-Range", "Which bytes these are, of how many.", [206]),
     )
 ]
+UPLOAD_HEADERS = [
+    OpenApiParameter("Location", str, "header", description="The URL of the File.", response=[201]),
+    *(
+        OpenApiParameter(name, {"type": "string", "pattern": pattern}, "header", description=description)
+        for name, pattern, description in (
+            (
+                "Idempotency-Key",
+                "^[!-~]{1,255}$",
+                "Makes it safe to send this request again: while the File exists, the same file with the same key gets "
+                "the first answer, another file 409. A UUID is a good one.",
+            ),
+            (
+                "Content-Digest",
+                "^sha-256=:[A-Za-z0-9+/]{43}=:$",
+                "The digest of the whole body, as in RFC 9530; sha-512 is known too. Another body gets 400.",
+            ),
+            (
+                "X-Checksum-Sha256",
+                "^[0-9A-Fa-f]{64}$",
+                "The SHA-256 of the file itself, in hexadecimal. Another file gets 400.",
+            ),
+        )
+    ),
+]
 FORM = {
     "type": "object",
     "required": ["file"],
@@ -72,7 +96,7 @@ upload_file = extend_schema(
     operation_id="upload_file",
     summary="Upload a file",
     description=UPLOAD,
-    parameters=[OpenApiParameter("Location", str, "header", description="The URL of the File.", response=[201])],
+    parameters=UPLOAD_HEADERS,
     request={"multipart/form-data": FORM},
     responses={201: OpenApiResponse(FileSerializer, "It is safe; here is the File.")},
     tags=["files"],

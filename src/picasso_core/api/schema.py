@@ -17,13 +17,15 @@ from drf_spectacular.utils import Direction
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from .authentication import SHOW_A_TOKEN
+
 ERRORS = {
     400: (
         "bad_request",
-        "The request cannot be read: Invalid HTTP_HOST header.",
+        "The request cannot be read: its form has too many fields.",
         "The request is wrong; why is in it.",
     ),
-    401: ("not_authenticated", "Send the header Authorization: Bearer TOKEN.", "No token, or one that is not valid."),
+    401: ("not_authenticated", SHOW_A_TOKEN, "No token, or one that is not valid."),
     404: ("not_found", "There is no file with this id.", "There is no such thing."),
     405: ("method_not_allowed", 'Method "PUT" not allowed.', "Another method than those described here."),
     409: ("nothing_to_retry", "No job of this file has failed, so there is nothing to do again.", "Nothing failed."),
@@ -48,6 +50,11 @@ ERRORS = {
         "There are 5 bytes; the range begins after them.",
         "The range begins after the last byte.",
     ),
+    429: (
+        "too_many_requests",
+        "At most 60 uploads in 60 seconds are taken from you. Try again in 12 seconds.",
+        "More than the operator's rate, if there is one.",
+    ),
     500: (
         "error",
         "Picasso failed on this request; its operator finds why in the log.",
@@ -64,6 +71,7 @@ HEADERS = {
     401: {"WWW-Authenticate": "The scheme: `Bearer`."},
     405: {"Allow": "The methods that there are."},
     416: {"Content-Range": "How many bytes there are: `bytes */5`."},
+    429: {"Retry-After": "After how many seconds to try again."},
     503: {"Retry-After": "After how many seconds to try again."},
 }
 ERROR = {
@@ -113,7 +121,7 @@ class Schema(AutoSchema):
     def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
         answers: dict[str, Any] = super()._get_response_bodies(direction)
         named = getattr(self.view, "errors", {}).get(self.method, ())
-        always = (400, 401, 405, 500, 503) if self.view.authentication_classes else (400, 405, 500)
+        always = (400, 401, 405, 429, 500, 503) if self.view.authentication_classes else (400, 405, 500)
         for status in sorted({*always, *named}):
             answers.setdefault(str(status), {"$ref": f"#/components/responses/{_name(status)}"})
         return dict(sorted(answers.items()))
@@ -175,6 +183,7 @@ class Contract(APIView):
 
     authentication_classes = ()
     permission_classes = ()
+    throttle_classes = ()
     schema = None
 
     def get(self, request: Request) -> HttpResponse:
@@ -207,6 +216,7 @@ class Docs(APIView):
 
     authentication_classes = ()
     permission_classes = ()
+    throttle_classes = ()
     schema = None
 
     def get(self, request: Request, asset: str = "") -> HttpResponseBase:

@@ -17,6 +17,7 @@ from ..models import Job
 from . import operations
 from .errors import LengthRequired
 from .serializers import FileSerializer
+from .upload_headers import BodyDigests, check_checksum, idempotency_key
 
 FORM_ALLOWANCE = 1024 * 1024
 """How much longer than its file a form may be."""
@@ -24,26 +25,33 @@ HOW_TO_UPLOAD = "Send multipart/form-data with one part named 'file' that has a 
 
 
 class WholeForm(MultiPartParser):
-    """A form that is as long as its Content-Length; a shorter one is all that came from a client that has gone away."""
+    """A form that is as long as its Content-Length and has the digest that it announces.
+
+    A shorter one is all that came from a client that has gone away.
+    """
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        counted: Any = _Counted(stream)
-        form = super().parse(counted, media_type, parser_context)
-        if counted.size != int(parser_context["request"].META["CONTENT_LENGTH"]):
+        request = parser_context["request"]
+        body: Any = _Body(stream, BodyDigests(request.headers.get("Content-Digest")))
+        form = super().parse(body, media_type, parser_context)
+        if body.size != int(request.META["CONTENT_LENGTH"]):
             raise ParseError("The body is shorter than its Content-Length.", "incomplete")
+        body.digests.check()
         return form
 
 
-class _Counted:
-    """A stream that counts the bytes read from it."""
+class _Body:
+    """A stream of which every byte read is counted and goes into the digests."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, digests: BodyDigests) -> None:
         self._stream = stream
+        self.digests = digests
         self.size = 0
 
     def read(self, size: int) -> bytes:
         chunk: bytes = self._stream.read(size)
         self.size += len(chunk)
+        self.digests.update(chunk)
         return chunk
 
 
@@ -51,22 +59,27 @@ class UploadView(APIView):
     """Take one file."""
 
     parser_classes = (WholeForm,)
-    errors = {"POST": (411, 413, 415, 507)}
+    errors = {"POST": (409, 411, 413, 415, 507)}
 
     @operations.upload_file
     def post(self, request: Request) -> Response:
         """Store the part ``file`` and answer 201 with the File, which is processed afterwards."""
         _check_length(request.META.get("CONTENT_LENGTH", ""))
+        key = idempotency_key(request)
         try:
-            file = uploads.accept(_only_file(request))
+            upload = _only_file(request)
+            check_checksum(request, upload.sha256)
+            file = uploads.accept(upload, key=key)
         except UnsupportedMediaType:
             detail = f"{request.content_type!r} is no form. {HOW_TO_UPLOAD}"
             raise UnsupportedMediaType(request.content_type, detail) from None
         finally:
             for handler in request.upload_handlers:
                 handler.upload_interrupted()
-        # It has no jobs yet, so that the database need not be asked for them.
-        file._prefetched_objects_cache = {"jobs": Job.objects.none()}  # type: ignore[attr-defined]
+        # It has no jobs yet: neither need the database be asked for them nor Django make a query to find that out.
+        jobs: Any = Job.objects.none()
+        jobs._result_cache = []
+        file._prefetched_objects_cache = {"jobs": jobs}  # type: ignore[attr-defined]
         body = FileSerializer(file, context={"request": request}).data
         location = reverse("file", kwargs={"pk": file.pk}, request=request)
         return Response(body, status=201, headers={"Location": location})

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from . import views
+from .status_view import Status
 from .upload_view import UploadView
 
 urlpatterns = [
@@ -14,6 +15,7 @@ urlpatterns = [
     path("files/<uuid:pk>/content/", views.Content.as_view(), name="content"),
     path("files/<uuid:pk>/artifacts/<str:processor>/<str:name>/", views.ArtifactContent.as_view(), name="artifact"),
     path("processors/", views.ProcessorList.as_view(), name="processors"),
+    path("status/", Status.as_view(), name="status"),
     path("livez", views.Live.as_view(), name="livez"),
     path("readyz", views.Ready.as_view(), name="readyz"),
 ]

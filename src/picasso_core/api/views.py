@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import uuid
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Prefetch
+from django.db.models.functions import Now
 from django.http import Http404, HttpResponseBase
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.request import Request
@@ -16,12 +19,15 @@ from rest_framework.views import APIView
 
 from .. import uploads
 from ..models import Artifact, File, Job, Offer
+from ..outages import database_trouble
 from ..publisher import publish_soon
 from . import operations
 from .downloads import download
 from .errors import NothingToRetry
 from .filters import FileFilters, Filters
 from .serializers import FileSerializer, FileWhole, OfferSerializer
+
+logger = logging.getLogger(__name__)
 
 NO_FILE = "There is no file with this id."
 
@@ -158,7 +164,8 @@ class ProcessorList(ListAPIView[Offer]):
     """What the workers can run, and what is broken and why."""
 
     serializer_class = OfferSerializer
-    queryset = Offer.objects.all()
+    # An operator may forget an absent one before, with manage.py processors --forget.
+    queryset = Offer.objects.exclude(withdrawn=True, last_seen__lt=Now() - timedelta(days=30))
     pagination_class = None
 
     @operations.list_processors
@@ -172,6 +179,7 @@ class Live(APIView):
 
     authentication_classes = ()
     permission_classes = ()
+    throttle_classes = ()
 
     @operations.live
     def get(self, request: Request) -> Response:
@@ -184,6 +192,7 @@ class Ready(APIView):
 
     authentication_classes = ()
     permission_classes = ()
+    throttle_classes = ()
 
     @operations.ready
     def get(self, request: Request) -> Response:
@@ -194,6 +203,7 @@ class Ready(APIView):
                 probe()
                 report[part] = "ok"
             except Exception as error:
+                logger.error("not ready: %s", database_trouble(error) if part == "database" else error)
                 report[part] = f"away ({type(error).__name__})"
         ready = set(report.values()) == {"ok"}
         return Response(report, status=200 if ready else 503, headers={} if ready else {"Retry-After": "5"})

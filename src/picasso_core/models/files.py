@@ -6,6 +6,7 @@ import contextlib
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import Left, Now, StrIndex
 
 from .offers import Offer
+from .statements import Parameter, Statement
 from .work import ENDED, Work, uuid7
 
 UNKNOWN = "application/octet-stream"
@@ -47,6 +49,7 @@ class File(Work):
     sha256 = models.CharField(max_length=64)
     media_type = models.CharField(max_length=255, null=True)
     identified_by = models.JSONField(default=list, help_text="Who said what about the media type, and why.")
+    idempotency_key = models.CharField(max_length=255, null=True, help_text="By which its client may send it again.")
     uploaded_at = models.DateTimeField(db_default=Now())
     status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
     processed = models.BooleanField(default=False, help_text="It has settled with a success once; never turns back.")
@@ -57,6 +60,19 @@ class File(Work):
 
     class Meta:
         ordering = ("-uploaded_at", "-id")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("owner", "idempotency_key"),
+                name="one_file_a_key",
+                condition=Q(owner__isnull=False, idempotency_key__isnull=False),
+            ),
+            # A null owner is like no other to the constraint above.
+            models.UniqueConstraint(
+                fields=("idempotency_key",),
+                name="one_file_a_key_unowned",
+                condition=Q(owner=None, idempotency_key__isnull=False),
+            ),
+        )
         indexes = (
             models.Index(fields=("-uploaded_at", "-id"), name="file_newest"),
             models.Index(fields=("status", "-uploaded_at"), name="file_status"),
@@ -79,9 +95,7 @@ class File(Work):
         Every such transaction takes this lock first, so that two Jobs that end together both see the other's end.
         """
         with transaction.atomic():
-            file = (
-                cls.objects.select_for_update().only("media_type", "size", "status", "processed").filter(pk=pk).first()
-            )
+            file = next(iter(_lock().objects(id=pk)), None)
             yield file
             if file is not None and file.pk is not None:
                 file._settle()
@@ -89,7 +103,7 @@ class File(Work):
     def identified(self, media_type: str, evidence: Iterable[dict[str, str]], offers: Iterable[Any]) -> bool:
         """Save the media type and a Job for each of ``offers``; False if the claim was lost."""
         with File.locked(self.pk) as file:
-            saved = self._mine().update(**ENDED, media_type=media_type, identified_by=list(evidence))
+            saved = self._update(**ENDED, media_type=media_type, identified_by=list(evidence))
             if file is None or not saved:
                 return False
             self.media_type = file.media_type = media_type
@@ -120,13 +134,33 @@ class File(Work):
         """Derive the status from the Jobs, which there are once it is identified; only under the lock."""
         if self.media_type is None:
             return
-        status = _status(list(self.jobs.order_by().values_list("state", "lane")))
+        status = status_of(_jobs().rows(file=self.pk))
         succeeded = status in (File.Status.PROCESSED, File.Status.PARTIAL)
         if status != self.status or (succeeded and not self.processed):
-            File.objects.filter(pk=self.pk).update(status=status, processed=self.processed or succeeded)
+            _settled().rows(id=self.pk, status=status, processed=self.processed or succeeded)
 
 
-def _status(jobs: list[tuple[str, str]]) -> str:
+@cache
+def _lock() -> Statement:
+    locked = File.objects.select_for_update().order_by().only("media_type", "size", "status", "processed")
+    return Statement(locked.filter(id=Parameter(File, "id")))
+
+
+@cache
+def _jobs() -> Statement:
+    job: Any = File.jobs.field.model
+    return Statement(job.objects.order_by().filter(file=Parameter(job, "file")).values_list("state", "lane"))
+
+
+@cache
+def _settled() -> Statement:
+    return Statement(
+        File.objects.filter(id=Parameter(File, "id")),
+        {"status": Parameter(File, "status"), "processed": Parameter(File, "processed")},
+    )
+
+
+def status_of(jobs: list[list[str]]) -> str:
     """Say what the states and lanes of a File's Jobs amount to."""
     states = {state for state, _ in jobs}
     if any(lane == "interactive" and state in ("queued", "running") for state, lane in jobs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any, ClassVar
 
 from django.db import models
@@ -13,7 +14,8 @@ from django.db.models.functions import Now
 
 from .files import UNKNOWN, File
 from .offers import Offer
-from .work import AS_NEW, ENDED, Work, free, losses, soon, startable, uuid7
+from .statements import Parameter, Statement
+from .work import AS_NEW, ENDED, NOW, Work, free, losses, soon, startable, uuid7
 
 SHORTEST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(days=1)
@@ -46,15 +48,25 @@ class Jobs(models.QuerySet["Job"]):
         with File.locked(file_id):
             failed = self.filter(file_id=file_id, state=Job.State.FAILED)
             queues = set(failed.values_list("queue", flat=True))
-            failed.update(
-                **AS_NEW, state=Job.State.QUEUED, queued_at=Now(), started_at=None, finished_at=None, due_at=soon(),
-                error_code="", error="", detail="",
-            )  # fmt: skip
+            failed._queue()
         return queues
 
-    def due(self, file_id: uuid.UUID) -> Jobs:
-        """Return the Jobs of one File that could be claimed now."""
-        return self.filter(Job.OPEN, free(), startable(), file_id=file_id)
+    def run_again(self, job: Job) -> bool:
+        """Queue a Job again that has succeeded, whose result is damaged; False if it is not one any more."""
+        with File.locked(job.file_id):
+            return bool(self.filter(pk=job.pk, state=Job.State.SUCCEEDED)._queue())
+
+    def _queue(self) -> int:
+        return self.update(
+            **AS_NEW, state=Job.State.QUEUED, queued_at=Now(), started_at=None, finished_at=None, due_at=soon(),
+            error_code="", error="", detail="",
+        )  # fmt: skip
+
+
+@cache
+def _due() -> Statement:
+    due = Job.objects.order_by("processor").filter(Job.OPEN, free(), startable(), file=Parameter(Job, "file"))
+    return Statement(due.values_list("pk", "queue", "processor", "version"))
 
 
 class Job(Work):
@@ -111,6 +123,11 @@ class Job(Work):
     def __str__(self) -> str:
         return f"{self.processor} {self.version} on {self.file_id}"
 
+    @classmethod
+    def due(cls, file_id: uuid.UUID) -> list[list[Any]]:
+        """Return the key, queue, processor and version of each Job of a File that could be claimed now."""
+        return _due().rows(file=file_id)
+
     def succeed(self, data: dict[str, Any], warnings: Sequence[str], artifacts: Iterable[Artifact]) -> bool:
         """End with a result; False if the claim was lost, and then nothing of the result is kept."""
         return self._end(Job.State.SUCCEEDED, artifacts, data=data, warnings=list(warnings), error_code="", error="")
@@ -164,8 +181,8 @@ class Job(Work):
 
     def _end(self, state: str, artifacts: Iterable[Artifact] = (), **fields: Any) -> bool:
         with File.locked(self.file_id) as file:
-            fields = {"finished_at": Now(), "detail": "", **ENDED, **fields}
-            if file is None or not self._mine().update(state=state, **fields):
+            fields = {"finished_at": NOW, "detail": "", **ENDED, **fields}
+            if file is None or not self._update(state=state, **fields):
                 return False
             if state == Job.State.SUCCEEDED:
                 self.artifacts.all().delete()

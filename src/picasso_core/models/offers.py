@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
+from functools import cache
 from typing import Any, ClassVar
 
 from django.db import models
@@ -11,6 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from ..processors import accepts
+from .statements import Statement
 
 SILENCE = timedelta(seconds=25)
 """An offer that nobody has repeated for this long, while other offers of its queue are, has been withdrawn."""
@@ -51,7 +53,7 @@ class Offers(models.QuerySet["Offer"]):
         first seen is.
         """
         chosen: dict[str, dict[str, Offer]] = {}
-        for offer in self.filter(withdrawn=False, enabled=True).order_by("-first_seen", "-id"):
+        for offer in _installed().objects():
             chosen.setdefault(offer.processor, {})[offer.queue] = offer
         return [
             max(queues.values(), key=lambda offer: (offer.pinned, offer.first_seen, offer.pk))
@@ -65,6 +67,11 @@ class Offers(models.QuerySet["Offer"]):
     def accepting(self, media_type: str, size: int) -> list[Offer]:
         """Return the active offers for a file of this type and size."""
         return [offer for offer in self.active() if offer.accepts(media_type, size)]
+
+
+@cache
+def _installed() -> Statement:
+    return Statement(Offer.objects.filter(withdrawn=False, enabled=True).order_by("-first_seen", "-id"))
 
 
 class Offer(models.Model):

@@ -6,19 +6,23 @@ import os
 import time
 import uuid
 from datetime import timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar, Self
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import Case, F, Q, When
 from django.db.models.functions import Now
-from django.db.models.sql import UpdateQuery
+
+from .statements import Parameter, Statement
 
 LEASE = timedelta(seconds=30)
 FIRST_LOOK = timedelta(seconds=15)
 MAX_ATTEMPTS = 3
 MAX_LOSSES = 5
-PK, TOKEN = uuid.UUID(int=1), uuid.UUID(int=2)
+NOW = Now()
+GIVEN = object()
+"""In place of a value that differs from one time to the next."""
+LEASED = {"lease_until": Now() + LEASE, "due_at": Now() + LEASE}
 
 
 def uuid7() -> uuid.UUID:
@@ -49,16 +53,18 @@ def startable() -> Q:
 
 
 @cache
-def _claim_of(work: type[Work]) -> tuple[str, list[Any]]:
-    """Return the SQL of a claim and its parameters, among them PK and TOKEN in the place of those to come.
+def _claim_of(work: type[Work]) -> Statement:
+    free_one = work._default_manager.filter(work.OPEN, free(), startable(), pk=Parameter(work, "id"))
+    taken = {"losses": losses(), "lease_token": Parameter(work, "lease_token"), **LEASED, **work.CLAIMED}
+    return Statement(free_one, taken, returning=[field.name for field in work._meta.concrete_fields])
 
-    Made once, since Django takes far longer to make it than the database to do it; returning the row saves a question.
-    """
-    query: Any = work._default_manager.filter(work.OPEN, free(), startable(), pk=PK).query.chain(UpdateQuery)
-    lease = {"lease_token": TOKEN, "lease_until": Now() + LEASE, "due_at": Now() + LEASE}
-    query.add_update_values({"losses": losses(), **lease, **work.CLAIMED})
-    sql, params = query.get_compiler(connection=connection).as_sql()
-    return f"{sql} RETURNING *", list(params)
+
+@lru_cache(maxsize=1000)
+def _update_of(work: type[Work], fields: tuple[tuple[str, Any], ...]) -> Statement:
+    # Not null: who never claimed holds no token, like a row that nobody has.
+    held = work._default_manager.filter(lease_token__isnull=False)
+    mine = held.filter(pk=Parameter(work, "id"), lease_token=Parameter(work, "lease_token"))
+    return Statement(mine, {name: Parameter(work, name) if each is GIVEN else each for name, each in fields})
 
 
 class Work(models.Model):
@@ -85,23 +91,26 @@ class Work(models.Model):
     @classmethod
     def claim(cls, pk: uuid.UUID) -> Self | None:
         """Take the work for 30 seconds; None if somebody has it, it is done, or it must wait."""
-        sql, params = _claim_of(cls)
-        prepare = cls._meta.pk.get_db_prep_value
-        values = {
-            prepare(PK, connection): prepare(pk, connection),
-            prepare(TOKEN, connection): prepare(uuid.uuid4(), connection),
-        }
-        return next(iter(cls._default_manager.raw(sql, [values.get(each, each) for each in params])), None)
+        return next(iter(_claim_of(cls).objects(id=pk, lease_token=uuid.uuid4())), None)
 
     def renew(self) -> bool:
         """Hold the claim for another 30 seconds; False if it was lost."""
-        return self._mine().update(lease_until=Now() + LEASE, due_at=Now() + LEASE) == 1
+        return self._update(**LEASED)
+
+    def seize(self) -> bool:
+        """Take the claim of a worker that was lost once too often, to end the work; False if it was not lost."""
+        token = uuid.uuid4()
+        claim = type(self)._default_manager.filter(pk=self.pk, lease_token=self.lease_token, losses__gte=MAX_LOSSES)
+        if not claim.filter(lease_until__lt=Now()).update(lease_token=token):
+            return False
+        self.lease_token = token
+        return True
 
     def give_back(self, *, pause: timedelta = timedelta(0), **fields: Any) -> bool:
         """Let go of the claim, to be taken again after ``pause``; False if it was lost before."""
         again = Now() + pause
         freed = {**FREED, "due_at": again, "not_before": again if pause else None}
-        return self._mine().update(**{**freed, **self.GIVEN_BACK, **fields}) == 1
+        return self._update(**{**freed, **self.GIVEN_BACK, **fields})
 
     def try_again(self) -> bool:
         """Count an attempt and give the claim back for a short pause; False, and nothing changes, after the third."""
@@ -110,10 +119,12 @@ class Work(models.Model):
         self.give_back(pause=timedelta(seconds=2 ** (self.attempts + 1)), attempts=self.attempts + 1)
         return True
 
-    def _mine(self) -> models.QuerySet[Self]:
-        # Not null: who never claimed holds no token, like a row that nobody has.
-        held = type(self)._default_manager.filter(lease_token__isnull=False)
-        return held.filter(pk=self.pk, lease_token=self.lease_token)
+    def _update(self, **fields: Any) -> bool:
+        """Write ``fields`` if the claim is still held; False if it was lost."""
+        # Expressions and NULL stand in the statement, which is made once for them; the rest is given each time.
+        fixed = {name: each for name, each in fields.items() if each is None or hasattr(each, "resolve_expression")}
+        shape = tuple((name, fixed.get(name, GIVEN)) for name in fields)
+        return bool(_update_of(type(self), shape).rows(**fields | {"id": self.pk, "lease_token": self.lease_token}))
 
 
 FREED: dict[str, Any] = {"lease_token": None, "lease_until": None}

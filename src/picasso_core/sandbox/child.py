@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import os
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -12,24 +14,39 @@ from typing import Any
 from ..exceptions import Declined, InvalidFile, MissingDependency, ProcessorError, TemporaryFailure
 from ..identification import identify
 from ..processors import Processor, Result, SourceFile
-from .confinement import apply_limits, confine
+from .confinement import Confinement, keep_only
 from .protocol import FrameTooLarge, encode, read_frame, write_all
 
 ENDS = {Declined: "declined", TemporaryFailure: "temporary", MissingDependency: "missing", InvalidFile: "failed"}
-BUG = {"state": "failed", "code": "processor_bug", "message": "", "again": True}
-MAX_ANSWER = 1024 * 1024
+BUG = {"state": "failed", "code": "processor_bug", "again": True}
+FORBIDDEN = {"state": "failed", "code": "forbidden", "again": True}
+OF_LIMITS = {errno.EFBIG: "output", errno.ENOMEM: "memory"}
+OF_DISK = (errno.ENOSPC, errno.EDQUOT)
+PROGRESS_SECONDS = 0.1
+MAX_DETAIL = 20_000
+
+Emit = Callable[[dict[str, Any]], None]
 
 
-def serve(processors: dict[str, Processor], requests: int, answers: int, log: int, folder: Path, parent: int) -> None:
+def serve(
+    processors: dict[str, Processor], pipes: tuple[int, int, int], folder: Path, parent: int, confinement: Confinement
+) -> None:
     """Confine this process to ``folder``, then answer requests until the worker closes the pipe."""
-    confine(folder, parent)
+    requests, answers, log = pipes
     nothing = os.open(os.devnull, os.O_RDONLY)
     for target, source in ((0, nothing), (1, log), (2, log)):
         os.dup2(source, target)
+    try:
+        confinement.apply(folder, parent)
+    except OSError:
+        traceback.print_exc()
+        return
+    if confinement.active:
+        keep_only(requests, answers)
     faulthandler.enable(file=2)
     signatures = [signature for each in processors.values() for signature in each.signatures]
+    write_all(answers, encode({"state": "ready"}))
     while (request := read_frame(requests)) is not None:
-        os.ftruncate(log, 0)
         answer = handle(request, processors, signatures, lambda message: write_all(answers, encode(message)))
         write_all(answers, answer)
 
@@ -38,11 +55,10 @@ def handle(
     request: dict[str, Any],
     processors: dict[str, Processor],
     signatures: list[tuple[int, bytes, str]],
-    emit: Callable[[dict[str, Any]], None],
+    emit: Emit,
 ) -> bytes:
     """Do what ``request`` asks and return the frame of the answer; nothing that a file provokes is raised."""
     try:
-        apply_limits(**request["limits"])
         if request["op"] == "identify":
             found = identify(
                 Path(request["path"]), name=request["name"], declared=request["declared"], signatures=signatures
@@ -51,18 +67,30 @@ def handle(
             return encode({"state": "succeeded", "data": {"media_type": found.media_type, "evidence": evidence}})
         return _process(request, processors[request["processor"]], emit)
     except MemoryError:
-        return encode({"state": "failed", "code": "memory_limit", "again": True})
+        return encode({"exceeded": "memory"})
     except ProcessorError as error:
         return encode({"state": _state(error), "code": error.code[:64], "message": error.message[:2000]})
+    except OSError as error:
+        return encode(_refused(error))
     except BaseException:
-        return encode(BUG | {"detail": traceback.format_exc()[-20_000:]})
+        return encode(BUG | {"detail": traceback.format_exc()[-MAX_DETAIL:]})
+
+
+def _refused(error: OSError) -> dict[str, Any]:
+    """Say whose fault it is that the system refused something."""
+    if error.errno in OF_LIMITS:
+        return {"exceeded": OF_LIMITS[error.errno]}
+    if error.errno in OF_DISK:
+        return {"state": "temporary", "message": "There is no room on the disk for what a processor writes."}
+    what = FORBIDDEN if error.errno in (errno.EPERM, errno.EACCES) else BUG
+    return what | {"detail": traceback.format_exc()[-MAX_DETAIL:]}
 
 
 def _state(error: ProcessorError) -> str:
     return next((state for kind, state in ENDS.items() if isinstance(error, kind)), "failed")
 
 
-def _process(request: dict[str, Any], processor: Processor, emit: Callable[[dict[str, Any]], None]) -> bytes:
+def _process(request: dict[str, Any], processor: Processor, emit: Emit) -> bytes:
     file = SourceFile(
         path=Path(request["path"]),
         name=request["name"],
@@ -70,17 +98,34 @@ def _process(request: dict[str, Any], processor: Processor, emit: Callable[[dict
         size=request["size"],
         sha256=request["sha256"],
         workdir=Path(request["workdir"]),
-        report=lambda done, total: emit({"state": "running", "done": int(done), "total": int(total)}),
+        report=_Progress(emit),
     )
     result = processor.process(file)
+    try:
+        return encode(_answer(result), request["max_result"])
+    except FrameTooLarge:
+        return encode({"exceeded": "result"})
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        return encode({"state": "failed", "code": "invalid_answer", "again": True, "detail": str(error)[:MAX_DETAIL]})
+
+
+def _answer(result: object) -> dict[str, Any]:
     if not isinstance(result, Result):
         raise TypeError(f"process() returned {type(result).__name__}, not Result")
     artifacts = [
         {"name": each.name, "path": os.fspath(each.path), "media_type": each.media_type} for each in result.artifacts
     ]
-    answer = {"state": "succeeded", "data": dict(result.data), "artifacts": artifacts, "warnings": [*result.warnings]}
-    try:
-        return encode(answer, MAX_ANSWER)
-    except FrameTooLarge as error:
-        message = f"The result has {error} bytes; {MAX_ANSWER} are allowed."
-        return encode({"state": "failed", "code": "output_limit", "message": message})
+    return {"state": "succeeded", "data": dict(result.data), "artifacts": artifacts, "warnings": [*result.warnings]}
+
+
+class _Progress:
+    """Tells the worker that the run is alive, not more often than anybody wants to know."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._next = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + PROGRESS_SECONDS
+            self._emit({"state": "running", "done": int(done), "total": int(total)})

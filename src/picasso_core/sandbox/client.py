@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,16 @@ class SandboxUnavailable(Exception):
 class Zygote:
     """One clean process that has the plugins imported; restarted by itself when it is found dead."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        """``environment`` is all that the zygote and its children have of one; without it, none."""
-        self._environment = dict(environment or {})
+    def __init__(self, mode: str = "best-effort", private: Iterable[Path] = ()) -> None:
+        """``mode`` is ``require``, ``best-effort`` or ``off``, which passes this process's environment on.
+
+        ``private`` are folders that no child may read.
+        """
         self.plugins: list[dict[str, Any]] = []
+        self.missing: list[str] = []
+        """Sentences: what this machine cannot enforce."""
+        self._mode = mode
+        self._private = [str(folder) for folder in private]
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -93,16 +99,19 @@ class Zygote:
             self._process = subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],
-                env=self._environment,
+                env=os.environ if self._mode == "off" else {},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
             theirs.close()
             self._control = ours
-            ours.sendall(encode({"op": "start", "skip": self._broken}))
+            ours.sendall(encode({"op": "start", "skip": self._broken, "mode": self._mode, "private": self._private}))
             culprit = self._hear_plugins(time.monotonic() + START_SECONDS)
             if culprit is None:
+                if self.missing and self._mode == "require":
+                    self._stop()
+                    raise SandboxUnavailable(f"PICASSO_SANDBOX is require. {' '.join(self.missing)}")
                 return
             name, how = culprit
             if name in self._broken or not name:
@@ -119,7 +128,7 @@ class Zygote:
             if event is None:
                 return importing, f"ended the process (exit status {self._process.wait()})"
             if event["event"] == "ready":
-                self.plugins = event["plugins"]
+                self.plugins, self.missing = event["plugins"], event["missing"]
                 return None
             importing = event["name"]
         return importing, f"took longer than {START_SECONDS:.0f} seconds"

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import re
 import signal
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from ..processors import ARTIFACT_NAME
+from .limits import RunLimits
 
 State = Literal["succeeded", "failed", "declined", "temporary", "missing", "aborted"]
 
 SENTENCES = {
     "processor_bug": "The processor crashed on this file; that is its fault, not the file's.",
+    "forbidden": "The processor tried what the sandbox does not allow; that is its fault, not the file's.",
     "invalid_answer": "The processor returned something that Picasso does not accept.",
     "crashed": "The processor's process crashed on this file ({}).",
     "content_missing": "The stored bytes of this file are missing; the operator has to look.",
-    "timeout": "Processing took longer than {} seconds and was stopped.",
-    "cpu_limit": "Processing used more than {} seconds of processor time and was stopped.",
-    "memory_limit": "Processing needed more memory than is allowed.",
-    "output_limit": "Processing wrote more than is allowed.",
 }
+SAID_BY_CHILD = ("processor_bug", "forbidden", "invalid_answer")
+OF_LIMITS = {
+    "seconds": ("timeout", "Processing took longer than {} and was stopped ({})."),
+    "silence": ("silent", "Processing gave no sign of life for {} and was stopped ({})."),
+    "cpu_seconds": ("cpu_limit", "Processing used more than {} of processor time and was stopped ({})."),
+    "memory": ("memory_limit", "Processing needed more than {} of memory and was stopped ({})."),
+    "output": ("output_limit", "Processing wrote more than {} and was stopped ({})."),
+    "result": ("output_limit", "The result is larger than {} ({})."),
+    "artifacts": ("output_limit", "Processing made more than {} ({})."),
+}
+"""A limit's code and sentence."""
 MAX_DEPTH = 32
 MAX_STRING = 100_000
-MAX_ARTIFACTS = 100
 MEDIA_TYPE = re.compile(
     r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}", re.IGNORECASE
 )  # RFC 6838, 4.2
@@ -67,6 +76,13 @@ def failure(code: str, *values: object, detail: str = "") -> Outcome:
     return Outcome(state="failed", code=code, message=message, detail=detail, again=True)
 
 
+def exceeded(limit: str, limits: RunLimits, detail: str = "") -> Outcome:
+    """An end at a limit, which the message names with who set it."""
+    code, sentence = OF_LIMITS[limit]
+    message = sentence.format(limits.say(limit), limits.whose(limit))
+    return Outcome(state="failed", code=code, message=message, detail=detail, again=True)
+
+
 def identification(answer: Outcome) -> Outcome:
     """Check that a successful identification names a media type and its evidence."""
     evidence = answer.data.get("evidence")
@@ -75,19 +91,28 @@ def identification(answer: Outcome) -> Outcome:
     return answer
 
 
-def of_exit(status: int | None, cpu_seconds: float, detail: str) -> Outcome:
+def of_exit(status: int | None, limits: RunLimits, detail: str) -> Outcome:
     """Name the end of a child that died by itself; ``status`` as in ``subprocess.Popen.returncode``."""
     if status == -signal.SIGXCPU:
-        return failure("cpu_limit", cpu_seconds, detail=detail)
+        return exceeded("cpu_seconds", limits, detail)
     if status == -signal.SIGXFSZ:
-        return failure("output_limit", detail=detail)
+        return exceeded("output", limits, detail)
     if status is not None and status < 0:
-        return failure("crashed", signal.Signals(-status).name, detail=detail)
-    return failure("crashed", f"exit status {status}", detail=detail)
+        return failure("crashed", _name(-status), detail=detail)
+    return failure("crashed", "it was lost" if status is None else f"exit status {status}", detail=detail)
 
 
-def validate(answer: Mapping[str, Any], workdir: Path) -> Outcome:
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def validate(answer: Mapping[str, Any], workdir: Path, limits: RunLimits) -> Outcome:
     """Turn a child's answer into an Outcome. Raises ``Unacceptable``."""
+    if (limit := answer.get("exceeded")) in OF_LIMITS:
+        return exceeded(limit, limits)
     state = answer.get("state")
     if state not in ("succeeded", "failed", "declined", "temporary", "missing"):
         raise Unacceptable(f"state {state!r}")
@@ -97,21 +122,24 @@ def validate(answer: Mapping[str, Any], workdir: Path) -> Outcome:
         raise Unacceptable("data is no object or warnings is no list")
     if not all(isinstance(text, str) for text in (code, message, detail, *warnings)):
         raise Unacceptable("a code, message or warning that is no string")
+    artifacts = answer.get("artifacts", [])
+    if not isinstance(artifacts, list):
+        raise Unacceptable("artifacts is no list")
+    if len(artifacts) > limits.artifacts:
+        return exceeded("artifacts", limits)
     return Outcome(
         state=state,
         data=data,
-        artifacts=tuple(_artifacts(answer.get("artifacts", []), workdir)),
+        artifacts=tuple(_artifacts(artifacts, workdir)),
         warnings=tuple(warnings[:100]),
         code=code,
-        message=message or SENTENCES.get(code, ""),
+        message=message or (SENTENCES[code] if code in SAID_BY_CHILD else ""),
         detail=detail,
         again=answer.get("again") is True,
     )
 
 
-def _artifacts(described: object, workdir: Path) -> list[Written]:
-    if not isinstance(described, list) or len(described) > MAX_ARTIFACTS:
-        raise Unacceptable(f"artifacts is no list of at most {MAX_ARTIFACTS}")
+def _artifacts(described: list[object], workdir: Path) -> list[Written]:
     written: dict[str, Written] = {}
     for each in described:
         match each:
@@ -126,6 +154,20 @@ def _artifacts(described: object, workdir: Path) -> list[Written]:
             raise Unacceptable(f"artifact {name} does not lie directly in the workdir")
         written[name] = Written(name=name, path=inside, media_type=media_type)
     return list(written.values())
+
+
+def size_of(artifacts: Sequence[Written]) -> int:
+    """Return the bytes of all artifacts, which are regular files and no links. Raises ``Unacceptable``."""
+    total = 0
+    for each in artifacts:
+        try:
+            found = each.path.lstat()
+        except OSError as error:
+            raise Unacceptable(f"artifact {each.name}: {error.strerror}") from None
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            raise Unacceptable(f"artifact {each.name} is no regular file")
+        total += found.st_size
+    return total
 
 
 def clean(value: Any, depth: int = 0) -> Any:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import outcome, protocol
+from . import outcome, protocol, scratch
 from .client import SandboxUnavailable, Zygote
+from .limits import Ceilings, RunLimits
 from .outcome import Outcome
+from .vigil import Exceeded, Vigil
+from .warm import Gone, WarmChild
 
-FILES_PER_CHILD = 500
-BEAT_SECONDS = 10.0
-FRAME_SECONDS = 5.0
 LAST_WORDS_SECONDS = 0.5
-REAP_SECONDS = 5.0
 ABORTED = Outcome(state="aborted")
-IDENTIFY = {"seconds": 60.0, "cpu_seconds": 30.0, "memory": 768 * 1024 * 1024, "output": 1024 * 1024}
+IDENTIFY = {"output": 1024 * 1024}
 
 
 class Runner:
@@ -33,17 +30,20 @@ class Runner:
     ``beat``, called at least every 10 seconds: False ends the run, and the outcome is ``aborted``.
     """
 
-    def __init__(self, zygote: Zygote, scratch: Path) -> None:
-        scratch.mkdir(parents=True, exist_ok=True)
-        self.folder = Path(tempfile.mkdtemp(prefix="slot-", dir=scratch))
+    def __init__(self, zygote: Zygote, parent: Path, ceilings: Ceilings | None = None) -> None:
+        """Make a folder in ``parent`` to work in."""
+        parent.mkdir(parents=True, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix="slot-", dir=parent))
+        for name in ("input", "work"):
+            (self.folder / name).mkdir()
         self.deadline: float | None = None
         """When the run under way must have ended, on the monotonic clock; a watchdog reads it."""
         self._zygote = zygote
-        self._pid: int | None = None
-        self._pipes: tuple[int, int] = (-1, -1)
-        self._log = os.open(self.folder / "log", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        self._served = 0
-        self._owner: object = None
+        self._ceilings = ceilings or Ceilings()
+        self._child: WarmChild | None = None
+        self._log = os.open(self.folder / "log", os.O_RDWR | os.O_CREAT, 0o600)
+        # Children write to it and cannot read what one before them wrote.
+        self._log_for_child = os.open(self.folder / "log", os.O_WRONLY | os.O_APPEND)
         self._stopped = False
 
     @property
@@ -53,23 +53,18 @@ class Runner:
 
     @contextmanager
     def input(self, source: Path) -> Iterator[Path]:
-        """Put a file within the child's reach, hard-linked where possible, and take all it wrote away afterwards."""
-        place = self.folder / "input"
-        for each in (place, self.workdir):
-            shutil.rmtree(each, ignore_errors=True)
-            each.mkdir()
-        target = place / "file"
+        """Put a file within the child's reach for any number of runs, hard-linked where possible.
+
+        What the runs wrote is taken away afterwards. The directories stay: the child's right to them is a right to
+        these very ones.
+        """
+        target = self.folder / "input" / "file"
         try:
-            try:
-                os.link(source, target)
-            except FileNotFoundError:
-                raise
-            except OSError:
-                shutil.copyfile(source, target)
+            _put(source, target)
             yield target
         finally:
-            for each in (place, self.workdir):
-                shutil.rmtree(each, ignore_errors=True)
+            target.unlink(missing_ok=True)
+            scratch.empty(self.workdir)
 
     def identify(
         self, path: Path, *, name: str, declared: str, owner: object = None, beat: Callable[[], bool]
@@ -80,96 +75,112 @@ class Runner:
         return outcome.identification(found) if found.state == "succeeded" else found
 
     def process(
-        self, path: Path, *, processor: str, file: dict[str, Any], limits: dict[str, Any], owner: object = None,
+        self, path: Path, *, processor: str, file: dict[str, Any], limits: Mapping[str, Any], owner: object = None,
         beat: Callable[[], bool],
     ) -> Outcome:  # fmt: skip
-        """Run ``processor`` on ``path``; ``file`` has name, media_type, size and sha256."""
+        """Run ``processor`` on ``path``, within the lower of ``limits`` and the ceilings.
+
+        ``file`` has name, media_type, size and sha256. What the run before wrote is taken away.
+        """
         request = {"op": "process", "processor": processor, "path": str(path), "workdir": str(self.workdir), **file}
         return self._run(request, limits, owner, beat)
 
     def stop(self) -> None:
         """End the run under way, whose outcome is then ``aborted``, and let no other begin."""
         self._stopped = True
-        if (pid := self._pid) is not None:
-            _kill(pid)
+        if (child := self._child) is not None:
+            child.kill()
 
     def close(self) -> None:
         """End the child and remove the scratch directory."""
         self._replace(wait=LAST_WORDS_SECONDS)
         os.close(self._log)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._log_for_child)
+        scratch.remove(self.folder)
 
-    def _run(self, request: dict[str, Any], limits: dict[str, Any], owner: object, beat: Callable[[], bool]) -> Outcome:
+    def _run(
+        self, request: dict[str, Any], asked: Mapping[str, Any], owner: object, beat: Callable[[], bool]
+    ) -> Outcome:
         if self._stopped:
             return ABORTED
-        if self._served >= FILES_PER_CHILD or owner != self._owner:
-            self._replace()
-        self._served += 1
-        self._owner = owner
-        allowed = {key: limits[key] for key in ("cpu_seconds", "memory", "output")}
-        self.deadline = time.monotonic() + limits["seconds"]
+        limits = RunLimits.lower_of(self._ceilings, asked)
+        self.deadline = time.monotonic() + limits.seconds
         try:
-            return self._exchange({**request, "limits": allowed}, limits, beat)
+            child = self._ready_for(owner)
+            return self._exchange(child, {**request, "max_result": limits.result}, limits, beat)
+        except SandboxUnavailable as error:
+            _, tail = self._replace()
+            return Outcome(state="aborted", detail=f"{error}. {tail}" if tail else str(error))
         finally:
             self.deadline = None
 
-    def _exchange(self, request: dict[str, Any], limits: dict[str, Any], beat: Callable[[], bool]) -> Outcome:
+    def _ready_for(self, owner: object) -> WarmChild:
+        """Return a child that served nobody but ``owner``, with an empty work directory."""
+        child = self._child
+        if child and child.owner == owner and child.served < self._ceilings.reuse and child.is_fit():
+            scratch.empty(self.workdir)
+            return child
+        self._child = None
         try:
-            if self._pid is None:
-                self._pid, *pipes = self._zygote.fork(self.folder, self._log)
-                self._pipes = (pipes[0], pipes[1])
-        except SandboxUnavailable as error:
-            return Outcome(state="aborted", detail=str(error))
+            if child:
+                child.kill()
+            # Made while the other goes; it has nothing to do until that is gone and the directory is empty.
+            self._child = WarmChild(self._zygote, self.folder, self._log_for_child, owner)
+        finally:
+            if child:
+                child.end()
+        scratch.empty(self.workdir)
+        self._child.wait_until_confined()
+        return self._child
+
+    def _exchange(
+        self, child: WarmChild, request: dict[str, Any], limits: RunLimits, beat: Callable[[], bool]
+    ) -> Outcome:
+        """Have a child answer one request; it is replaced unless all went well."""
+        assert self.deadline is not None
+        child.served += 1
         try:
-            protocol.write_all(self._pipes[0], protocol.encode(request))
-            answer = self._wait(beat)
-            result = outcome.validate(answer, self.workdir) if answer is not None else None
-        except BrokenPipeError:
-            result = None
-        except protocol.TimedOut:
-            self._replace()
-            return outcome.failure("timeout", limits["seconds"])
-        except (protocol.FrameTooLarge, ValueError) as error:
-            self._replace()
-            return outcome.failure("invalid_answer", detail=str(error))
-        if result is None:
+            if self._stopped:
+                raise Gone
+            child.limit(cpu_seconds=limits.cpu_seconds, memory=limits.memory, output=limits.output)
+            os.ftruncate(self._log, 0)
+            child.wake()
+            protocol.write_all(child.requests, protocol.encode(request))
+            answer = Vigil(child, self.workdir, self._log, limits, self.deadline, beat).keep()
+            # From here on nothing changes what it wrote.
+            child.stop() if child.served < self._ceilings.reuse else child.kill()
+            result = outcome.validate(answer, self.workdir, limits)
+            if outcome.size_of(result.artifacts) > limits.output:
+                result = outcome.exceeded("output", limits)
+        except (Gone, BrokenPipeError):
             status, tail = self._replace(wait=LAST_WORDS_SECONDS)
-            if self._stopped or not beat():
-                return ABORTED
-            return outcome.of_exit(status, limits["cpu_seconds"], tail)
+            return ABORTED if self._stopped or not beat() else outcome.of_exit(status, limits, tail)
+        except Exceeded as limit:
+            _, tail = self._replace()
+            return outcome.exceeded(str(limit), limits, tail)
+        except protocol.FrameTooLarge:
+            result = outcome.exceeded("result", limits)
+        except (protocol.TimedOut, ValueError) as error:
+            result = outcome.failure("invalid_answer", detail=str(error))
         if result.state not in ("succeeded", "declined"):
             self._replace()
         return result
 
-    def _wait(self, beat: Callable[[], bool]) -> dict[str, Any] | None:
-        """Wait for the answer, renewing the claim on the way; None when the child ended or must end."""
-        assert self.deadline is not None
-        while (now := time.monotonic()) < self.deadline:
-            if not protocol.readable(self._pipes[1], min(self.deadline - now, BEAT_SECONDS)):
-                if not beat():
-                    return None
-                continue
-            message = protocol.read_frame(self._pipes[1], deadline=time.monotonic() + FRAME_SECONDS)
-            if message is None or message.get("state") != "running":
-                return message
-        raise protocol.TimedOut
-
     def _replace(self, *, wait: float = 0.0) -> tuple[int | None, str]:
         """End the child, after ``wait`` seconds to end by itself; return its exit status and what it printed last."""
-        pid, self._pid = self._pid, None
-        self._served = 0
-        if pid is None:
-            return None, ""
-        for pipe in self._pipes:
-            os.close(pipe)
-        status = self._zygote.reap(pid, wait) if wait else None
-        if status is None:
-            _kill(pid)
-            status = self._zygote.reap(pid, REAP_SECONDS)
+        child, self._child = self._child, None
+        status = child.end(wait) if child else None
         size = os.fstat(self._log).st_size
         return status, os.pread(self._log, 4096, max(0, size - 4096)).decode("utf-8", "replace")
 
 
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def _put(source: Path, target: Path) -> None:
+    """Link ``source`` to ``target``, or copy it: never onto a file that is there, perhaps another's bytes."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        with source.open("rb") as stored, target.open("xb") as copy:
+            shutil.copyfileobj(stored, copy, 1 << 20)

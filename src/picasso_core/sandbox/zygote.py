@@ -22,6 +22,7 @@ from ..identification.aliases import normalise
 from ..processes import die_with_parent
 from ..processors import Processor
 from . import child
+from .confinement import Confinement
 from .protocol import HEADER, encode
 
 
@@ -34,14 +35,17 @@ def main() -> None:
     found = plugins.installed(
         skip=request["skip"], about_to_import=lambda name: _send(control, {"event": "importing", "name": name})
     )
-    _send(control, {"event": "ready", "plugins": [_describe(plugin) for plugin in found]})
+    confinement = Confinement.of(request["mode"])
+    missing = confinement.missing(Path(folder) for folder in request["private"])
+    _send(control, {"event": "ready", "plugins": [_describe(plugin) for plugin in found], "missing": missing})
     processors = {plugin.name: plugin.processor for plugin in found if plugin.processor is not None}
     gc.collect()
     gc.freeze()
     while True:
         request, descriptors = _receive(control)
         if request["op"] == "fork":
-            _send(control, {"pid": _fork(control, processors, descriptors, Path(request["folder"]))})
+            pid = _fork(control, processors, descriptors, Path(request["folder"]), confinement)
+            _send(control, {"pid": pid})
         else:
             _send(control, {"status": _reap(request["pid"], request["seconds"])})
 
@@ -53,14 +57,20 @@ def _describe(plugin: plugins.Plugin) -> dict[str, Any]:
     return description | {"media_types": sorted(set(names))}
 
 
-def _fork(control: socket.socket, processors: dict[str, Processor], descriptors: list[int], folder: Path) -> int:
+def _fork(
+    control: socket.socket,
+    processors: dict[str, Processor],
+    descriptors: list[int],
+    folder: Path,
+    confinement: Confinement,
+) -> int:
     requests, answers, log = descriptors
     zygote = os.getpid()
     pid = os.fork()
     if pid == 0:
         try:
             control.close()
-            child.serve(processors, requests, answers, log, folder, zygote)
+            child.serve(processors, (requests, answers, log), folder, zygote, confinement)
         finally:
             os._exit(0)
     for descriptor in descriptors:
@@ -80,7 +90,7 @@ def _reap(pid: int, seconds: float) -> int | None:
             return os.waitstatus_to_exitcode(status)
         if time.monotonic() >= deadline:
             return None
-        time.sleep(0.001)
+        time.sleep(0.0002)
 
 
 def _receive(control: socket.socket) -> tuple[dict[str, Any], list[int]]:

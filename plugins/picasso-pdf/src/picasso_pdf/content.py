@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing, suppress
+from io import BytesIO
 from itertools import islice
 from typing import Any
 
@@ -137,15 +138,18 @@ def _title(entry: pypdfium2.PdfBookmark) -> str:
 
 def _picture(pdf: pypdfium2.PdfDocument, file: SourceFile, warnings: list[str]) -> list[Artifact]:
     """Draw page one into ``page-1.webp``, its longer side at most ``MAX_PIXELS``."""
-    path = file.workdir / "page-1.webp"
+    drawn = BytesIO()
     try:
         with closing(pdf[0]) as page:
             scale = min(MAX_PIXELS / max(page.get_size()), MAX_SCALE)
             with closing(page.render(scale=scale)) as bitmap:
                 image = bitmap.to_pil()
                 image.thumbnail((MAX_PIXELS, MAX_PIXELS))  # rounding up may have made it one pixel too long
-                image.save(path, "WEBP", quality=80)
+                image.save(drawn, "WEBP", quality=80)
     except (pypdfium2.PdfiumError, ValueError, ZeroDivisionError, OverflowError, MemoryError, OSError):
         warnings.append("Page 1 could not be drawn.")
         return []
+    # Out of the net above: a full disk is not the page's fault.
+    path = file.workdir / "page-1.webp"
+    path.write_bytes(drawn.getbuffer())
     return [Artifact(name="page-1.webp", path=path, media_type="image/webp")]

@@ -1,0 +1,107 @@
+"""Uploads that a client sends again, and uploads that say what their bytes are."""
+
+import base64
+import hashlib
+
+import pytest
+from django.test import Client
+
+from picasso_core.models import File
+from tests.test_upload_api import assert_refused, part, post, stored, upload
+from tests.threads import at_once
+
+pytestmark = pytest.mark.django_db
+BODY = part(b"hello") + b"--bnd--\r\n"
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client(raise_request_exception=False)
+
+
+def digest(content: bytes, algorithm: str = "sha256") -> str:
+    return base64.b64encode(hashlib.new(algorithm, content).digest()).decode()
+
+
+def keyed(client, content=b"hello", key="k-1", **options):
+    return post(client, part(content, **options) + b"--bnd--\r\n", headers={"Idempotency-Key": key})
+
+
+def test_the_same_upload_with_the_same_key_gets_the_first_answer_and_is_kept_once(client, folders):
+    first = keyed(client)
+    File.objects.update(media_type="text/plain", status="processed", processed=True)
+    again = keyed(client)
+    assert (again.status_code, again.json(), again["Location"]) == (201, first.json(), first["Location"])
+    assert File.objects.count() == len(stored(folders)) == 1
+
+
+def test_another_key_or_none_makes_another_file(client):
+    answers = [keyed(client), keyed(client, key="k-2"), upload(client), upload(client)]
+    assert len({answer.json()["id"] for answer in answers}) == 4
+
+
+@pytest.mark.parametrize("other", [{"content": b"other"}, {"filename": "b.txt"}], ids=["bytes", "name"])
+def test_another_file_under_the_same_key_gets_409_and_is_not_kept(client, folders, other):
+    keyed(client)
+    response = keyed(client, **other)
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (409, "idempotency_key_reused")
+    assert File.objects.count() == len(stored(folders)) == 1
+
+
+def test_a_key_is_free_again_once_its_file_is_deleted(client):
+    first = keyed(client).json()["id"]
+    client.delete(f"/files/{first}/")
+    assert keyed(client, b"other").json()["id"] != first
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "ü", "x" * 256])
+def test_what_cannot_be_a_key_is_refused(client, folders, key):
+    response = post(client, BODY, headers={"Idempotency-Key": key})
+    assert "255" in assert_refused(response, 400, "bad_idempotency_key", folders)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_upload_twice_at_once_is_kept_once(folders):
+    def send():
+        return keyed(Client(raise_request_exception=False), b"hello" * 100_000)
+
+    answers = at_once(*[send] * 4)
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert File.objects.count() == len(stored(folders)) == 1
+
+
+@pytest.mark.parametrize("algorithm", ["sha-256", "sha-512"])
+def test_a_body_that_is_what_content_digest_says_is_taken(client, algorithm):
+    announced = f"{algorithm}=:{digest(BODY, algorithm.replace('-', ''))}:, md5=:AAAA:"
+    assert post(client, BODY, headers={"Content-Digest": announced}).status_code == 201
+
+
+def test_a_body_that_is_not_what_content_digest_says_is_refused(client, folders):
+    response = post(client, BODY, headers={"Content-Digest": f"sha-256=:{digest(b'other')}:"})
+    assert "sha-256" in assert_refused(response, 400, "digest_mismatch", folders)
+
+
+def test_a_file_that_is_what_its_checksum_says_is_taken(client):
+    checksum = hashlib.sha256(b"hello").hexdigest().upper()
+    assert post(client, BODY, headers={"X-Checksum-Sha256": checksum}).status_code == 201
+
+
+def test_a_file_that_is_not_what_its_checksum_says_is_refused(client, folders):
+    response = post(client, BODY, headers={"X-Checksum-Sha256": hashlib.sha256(b"other").hexdigest()})
+    assert hashlib.sha256(b"hello").hexdigest() in assert_refused(response, 400, "digest_mismatch", folders)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X-Checksum-Sha256", "abc"),
+        ("X-Checksum-Sha256", ""),
+        ("Content-Digest", ""),
+        ("Content-Digest", "sha-256=abc"),
+        ("Content-Digest", "sha-256=:a:"),
+        ("Content-Digest", "sha-256"),
+    ],
+)
+def test_a_digest_that_cannot_be_read_is_refused(client, folders, name, value):
+    assert name in assert_refused(post(client, BODY, headers={name: value}), 400, "bad_digest", folders)
