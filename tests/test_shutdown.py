@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -67,6 +68,18 @@ def instance(tmp_path_factory) -> Iterator[Instance]:
         instance.running(),
     ):
         yield instance
+
+
+@pytest.fixture(autouse=True)
+def nothing_at_work(instance) -> Iterator[None]:
+    """Leave no run behind, for which the next test's worker would wait when it is told to end."""
+    yield
+    if left := instance.get("/files/?status=processing")["results"]:
+        for file in left:
+            urlopen(Request(f"{instance.url}/files/{file['id']}/", method="DELETE")).close()
+        (worker,) = instance.wait_until(lambda: instance.pids("manage.py worker"), seconds=40)
+        os.kill(worker, signal.SIGKILL)
+        instance.wait_until(lambda: set(instance.pids("manage.py worker")) - {worker}, seconds=40)
 
 
 def start(instance: Instance, seconds: float) -> tuple[dict, int]:
