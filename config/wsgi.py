@@ -1,5 +1,6 @@
 """What a web server serves: ``config.wsgi:application``."""
 
+import gc
 import multiprocessing
 import os
 from typing import Any
@@ -30,3 +31,5 @@ if parent := multiprocessing.parent_process():
     die_with_parent(parent.pid or 0)
 django.setup(set_prefix=False)
 application = Application()
+# What is there now stays: the collector need not look through it again and again.
+gc.freeze()

@@ -168,7 +168,7 @@ def _insert(file: File) -> File:
     """Insert the row, or remove the bytes if there is certainly none."""
     try:
         with transaction.atomic() if file.idempotency_key else nullcontext():
-            file.save(force_insert=True)
+            file.insert()
         return file
     except (OperationalError, InterfaceError) as error:
         if is_outdated(error):

@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db import models, transaction
+from django.db import DEFAULT_DB_ALIAS, models, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Left, Now, StrIndex
 
 from .offers import Offer
 from .statements import Parameter, Statement
-from .work import ENDED, Work, uuid7
+from .work import ENDED, Work, soon, uuid7
 
 UNKNOWN = "application/octet-stream"
 KIND = Left(F("media_type"), StrIndex(F("media_type"), Value("/")) - 1)
@@ -95,10 +95,16 @@ class File(Work):
         Every such transaction takes this lock first, so that two Jobs that end together both see the other's end.
         """
         with transaction.atomic():
-            file = next(iter(_lock().objects(id=pk)), None)
+            file = next(iter(_lock().objects(cls, id=pk)), None)
             yield file
             if file is not None and file.pk is not None:
                 file._settle()
+
+    def insert(self) -> None:
+        """Add the row. Raises ``IntegrityError`` where there is one with its key."""
+        values = {field.name: getattr(self, field.attname) for field in File._meta.concrete_fields}
+        ((self.uploaded_at,),) = _insertion().rows(**values)
+        self._state.adding, self._state.db = False, DEFAULT_DB_ALIAS
 
     def identified(self, media_type: str, evidence: Iterable[dict[str, str]], offers: Iterable[Any]) -> bool:
         """Save the media type and a Job for each of ``offers``; False if the claim was lost."""
@@ -141,20 +147,27 @@ class File(Work):
 
 
 @cache
+def _insertion() -> Statement:
+    given = {field.name: Parameter(File, field.name) for field in File._meta.concrete_fields}
+    del given["uploaded_at"]
+    return Statement.insert(File, given | {"due_at": soon()}, returning=["uploaded_at"])
+
+
+@cache
 def _lock() -> Statement:
     locked = File.objects.select_for_update().order_by().only("media_type", "size", "status", "processed")
-    return Statement(locked.filter(id=Parameter(File, "id")))
+    return Statement.select(locked.filter(id=Parameter(File, "id")))
 
 
 @cache
 def _jobs() -> Statement:
     job: Any = File.jobs.field.model
-    return Statement(job.objects.order_by().filter(file=Parameter(job, "file")).values_list("state", "lane"))
+    return Statement.select(job.objects.order_by().filter(file=Parameter(job, "file")).values_list("state", "lane"))
 
 
 @cache
 def _settled() -> Statement:
-    return Statement(
+    return Statement.update(
         File.objects.filter(id=Parameter(File, "id")),
         {"status": Parameter(File, "status"), "processed": Parameter(File, "processed")},
     )

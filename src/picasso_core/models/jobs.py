@@ -66,7 +66,7 @@ class Jobs(models.QuerySet["Job"]):
 @cache
 def _due() -> Statement:
     due = Job.objects.order_by("processor").filter(Job.OPEN, free(), startable(), file=Parameter(Job, "file"))
-    return Statement(due.values_list("pk", "queue", "processor", "version"))
+    return Statement.select(due.values_list("pk", "queue", "processor", "version"))
 
 
 class Job(Work):

@@ -53,7 +53,7 @@ class Offers(models.QuerySet["Offer"]):
         first seen is.
         """
         chosen: dict[str, dict[str, Offer]] = {}
-        for offer in _installed().objects():
+        for offer in _installed().objects(Offer):
             chosen.setdefault(offer.processor, {})[offer.queue] = offer
         return [
             max(queues.values(), key=lambda offer: (offer.pinned, offer.first_seen, offer.pk))
@@ -71,7 +71,7 @@ class Offers(models.QuerySet["Offer"]):
 
 @cache
 def _installed() -> Statement:
-    return Statement(Offer.objects.filter(withdrawn=False, enabled=True).order_by("-first_seen", "-id"))
+    return Statement.select(Offer.objects.filter(withdrawn=False, enabled=True).order_by("-first_seen", "-id"))
 
 
 class Offer(models.Model):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Self
 
 from django.db import connection, models
 from django.db.models import Expression
-from django.db.models.sql import UpdateQuery
+from django.db.models.sql import InsertQuery, UpdateQuery
 
 
 class Parameter(Expression):
@@ -30,26 +31,41 @@ class Parameter(Expression):
 class Statement:
     """The SQL of a query whose ``Parameter`` are filled in at each execution."""
 
-    def __init__(
-        self, queryset: models.QuerySet[Any], update: dict[str, Any] | None = None, returning: Iterable[str] = ("pk",)
-    ) -> None:
-        """Make the SQL of ``queryset``, or that of its UPDATE, which returns these fields as they are then."""
-        self._model, options = queryset.model, queryset.model._meta
-        query: Any = queryset.query
-        if update is not None:
-            query = query.chain(UpdateQuery)
-            query.add_update_values(update)
-        compiler = query.get_compiler(connection=connection)
-        self._sql, self._params = compiler.as_sql()
-        if update is None:
-            columns = [column for column, _, _ in compiler.select]
-        else:
-            fields = [options.pk if name == "pk" else options.get_field(name) for name in returning]
-            columns = [field.get_col(options.db_table) for field in fields]
-            names = ", ".join(connection.ops.quote_name(field.column) for field in fields)
-            self._sql += f" RETURNING {names}"
+    def __init__(self, compiler: Any, sql: str, params: Iterable[Any], columns: Iterable[Any]) -> None:
+        """Keep what a compiler has made, and how to read the ``columns`` that come back."""
+        columns = list(columns)
+        self._sql, self._params = sql, tuple(params)
         self._attributes = [column.target.attname for column in columns]
         self._converters = list(compiler.get_converters(columns).items())
+
+    @classmethod
+    def select(cls, queryset: models.QuerySet[Any]) -> Self:
+        """Return what ``queryset`` asks for."""
+        compiler: Any = queryset.query.get_compiler(connection=connection)
+        sql, params = compiler.as_sql()
+        return cls(compiler, sql, params, (column for column, _, _ in compiler.select))
+
+    @classmethod
+    def update(cls, queryset: models.QuerySet[Any], values: dict[str, Any], returning: Iterable[str] = ("id",)) -> Self:
+        """Write ``values`` into the rows of ``queryset`` and return these of their fields as they are then."""
+        query: Any = queryset.query.chain(UpdateQuery)
+        query.add_update_values(values)
+        compiler = query.get_compiler(connection=connection)
+        sql, params = compiler.as_sql()
+        columns = [_column(queryset.model, name) for name in returning]
+        return cls(compiler, sql + _returning(columns), params, columns)
+
+    @classmethod
+    def insert(cls, model: type[models.Model], values: dict[str, Any], returning: Iterable[str]) -> Self:
+        """Insert a row of ``values``, one for each field but those that the database fills in; return these."""
+        query: Any = InsertQuery(model)
+        fields: list[Any] = [model._meta.get_field(name) for name in values]
+        row = SimpleNamespace(**{field.attname: values[field.name] for field in fields})
+        query.insert_values(fields, [row], raw=True)
+        compiler = query.get_compiler(connection=connection)
+        ((sql, params),) = compiler.as_sql()
+        columns = [_column(model, name) for name in returning]
+        return cls(compiler, sql + _returning(columns), params, columns)
 
     def rows(self, **values: Any) -> list[list[Any]]:
         """Execute it with ``values`` in the places of its parameters."""
@@ -62,6 +78,15 @@ class Statement:
                     row[position] = convert(row[position], column, connection)
         return rows
 
-    def objects(self, **values: Any) -> list[Any]:
-        """Execute it and return instances of the model."""
-        return [self._model.from_db(connection.alias, self._attributes, row) for row in self.rows(**values)]
+    def objects(self, model: type[models.Model], **values: Any) -> list[Any]:
+        """Execute it and return instances of ``model``."""
+        return [model.from_db(connection.alias, self._attributes, row) for row in self.rows(**values)]
+
+
+def _column(model: type[models.Model], name: str) -> Any:
+    field: Any = model._meta.get_field(name)
+    return field.get_col(model._meta.db_table)
+
+
+def _returning(columns: list[Any]) -> str:
+    return " RETURNING " + ", ".join(connection.ops.quote_name(column.target.column) for column in columns)

@@ -56,7 +56,7 @@ def startable() -> Q:
 def _claim_of(work: type[Work]) -> Statement:
     free_one = work._default_manager.filter(work.OPEN, free(), startable(), pk=Parameter(work, "id"))
     taken = {"losses": losses(), "lease_token": Parameter(work, "lease_token"), **LEASED, **work.CLAIMED}
-    return Statement(free_one, taken, returning=[field.name for field in work._meta.concrete_fields])
+    return Statement.update(free_one, taken, returning=[field.name for field in work._meta.concrete_fields])
 
 
 @lru_cache(maxsize=1000)
@@ -64,7 +64,7 @@ def _update_of(work: type[Work], fields: tuple[tuple[str, Any], ...]) -> Stateme
     # Not null: who never claimed holds no token, like a row that nobody has.
     held = work._default_manager.filter(lease_token__isnull=False)
     mine = held.filter(pk=Parameter(work, "id"), lease_token=Parameter(work, "lease_token"))
-    return Statement(mine, {name: Parameter(work, name) if each is GIVEN else each for name, each in fields})
+    return Statement.update(mine, {name: Parameter(work, name) if each is GIVEN else each for name, each in fields})
 
 
 class Work(models.Model):
@@ -91,7 +91,7 @@ class Work(models.Model):
     @classmethod
     def claim(cls, pk: uuid.UUID) -> Self | None:
         """Take the work for 30 seconds; None if somebody has it, it is done, or it must wait."""
-        return next(iter(_claim_of(cls).objects(id=pk, lease_token=uuid.uuid4())), None)
+        return next(iter(_claim_of(cls).objects(cls, id=pk, lease_token=uuid.uuid4())), None)
 
     def renew(self) -> bool:
         """Hold the claim for another 30 seconds; False if it was lost."""
