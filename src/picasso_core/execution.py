@@ -16,7 +16,7 @@ import structlog
 from . import storage
 from .models import Artifact, File, Job, Offer, Work
 from .outlast import beat_of, outlast
-from .sandbox.outcome import Outcome, failure
+from .sandbox.outcome import PROCESSORS_FAULT, Outcome, failure
 from .sandbox.runner import Runner
 
 logger = structlog.get_logger(__name__)
@@ -130,7 +130,7 @@ def record(job: Job, outcome: Outcome) -> None:
             pass
         case "failed":
             blame = f" ({job.distribution}, processor {job.processor}, version {job.version})"
-            message = outcome.message + (blame if outcome.code in ("processor_bug", "invalid_answer") else "")
+            message = outcome.message + (blame if outcome.code in PROCESSORS_FAULT else "")
             job.fail(outcome.code, message, outcome.detail, attempts=job.attempts + outcome.again)
 
 

@@ -28,7 +28,7 @@ class Limits:
     memory: int = 768 * MiB
     """Bytes of address space on top of what the warm process has."""
     output: int = 256 * MiB
-    """Bytes in any one file that it writes."""
+    """Bytes of all files that it writes together."""
     max_bytes: int | None = None
     """Larger files are not given to this processor."""
 

@@ -22,7 +22,7 @@ SENTENCES = {
     "crashed": "The processor's process crashed on this file ({}).",
     "content_missing": "The stored bytes of this file are missing; the operator has to look.",
 }
-SAID_BY_CHILD = ("processor_bug", "forbidden", "invalid_answer")
+PROCESSORS_FAULT = ("processor_bug", "forbidden", "invalid_answer")
 OF_LIMITS = {
     "seconds": ("timeout", "Processing took longer than {} and was stopped ({})."),
     "silence": ("silent", "Processing gave no sign of life for {} and was stopped ({})."),
@@ -133,7 +133,7 @@ def validate(answer: Mapping[str, Any], workdir: Path, limits: RunLimits) -> Out
         artifacts=tuple(_artifacts(artifacts, workdir)),
         warnings=tuple(warnings[:100]),
         code=code,
-        message=message or (SENTENCES[code] if code in SAID_BY_CHILD else ""),
+        message=message or (SENTENCES[code] if code in PROCESSORS_FAULT else ""),
         detail=detail,
         again=answer.get("again") is True,
     )
