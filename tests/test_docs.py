@@ -30,6 +30,7 @@ NOT_RUN_HERE = {
     "make demo": "test_end_to_end.py runs manage.py demo",
     "make down": "needs Docker",
     "make format lint test": "writes to the files under test, and is the whole suite",
+    "make fuzz MINUTES=5 SEED=1": "takes minutes; test_fuzz.py runs a short round",
     "make lint": "test_contract.py and test_architecture.py do most of it; CI does it all",
     "make lock": "asks the index of packages",
     "make processors": "installs first what is due; manage.py processors is run",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import resource
 import struct
+import sys
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ from image_kit import SAMPLES, data_of, encoded, processed, sample_type
 from PIL import Image, ImageFile
 
 from picasso_core.exceptions import InvalidFile, ProcessorError
+from picasso_core.processors import MiB
 from picasso_core.testing import source_file
 from picasso_image import ImageProcessor
 
@@ -54,6 +57,52 @@ def test_counting_frames_has_an_end() -> None:
     with processed(header + frame * 20_000, "image/gif") as (result, _):
         assert result.data["frames"] == 10_000
         assert result.warnings == ["The image has more than 10,000 frames; only these were counted."]
+
+
+IM_HEADER = b"Image type: Greyscale image\r\nImage size (x*y): %s\r\nFile size (no of images): %s\r\n"
+
+
+@pytest.mark.parametrize("size", [b"nan*2", b"2.5*2", b"x*2"])
+def test_an_im_file_whose_size_is_no_number_is_damaged(size: bytes) -> None:
+    assert (
+        "header is damaged" in refusal((IM_HEADER % (size, b"1")).ljust(511, b"\0") + b"\x1a" * 5, "image/x-im").message
+    )
+
+
+@pytest.mark.parametrize("count", [b"1e999", b"2.5", b"2,3", b"nan"])
+def test_an_im_file_whose_count_is_no_number_has_one_frame(count: bytes) -> None:
+    content = (IM_HEADER % (b"2*2", count)).ljust(511, b"\0") + b"\x1a" + bytes(4)
+    assert data_of(content, "image/x-im")["frames"] == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of the address space")
+@pytest.mark.parametrize(
+    ("content", "media_type"),
+    [
+        (struct.pack(">IIIII4sI", 0x7FFFFFFF, 2, 8, 8, 1, b"GIMP", 10) + bytes(64), "image/x-gimp-gbr"),
+        (b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHHII", 3, 8, 8, 8, 3, 0, 0x7FFFFFFF), "image/vnd.adobe.photoshop"),
+    ],
+    ids=["GBR", "PSD"],
+)
+def test_a_length_in_the_header_takes_no_memory(content: bytes, media_type: str) -> None:
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (_address_space() + 256 * MiB, before[1]))
+    try:
+        with source_file(content, media_type=media_type) as file, suppress(InvalidFile):
+            ImageProcessor().process(file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _address_space() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def test_an_image_that_lost_its_palette_leaves_the_data() -> None:
+    header = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 3, 0, 0, 0))
+    content = header + chunk(b"IDAT", zlib.compress(bytes(72))) + chunk(b"IEND", b"")
+    with processed(content) as (result, _):
+        assert (result.data["width"], result.data["mode"]) == (8, "P")
 
 
 def test_an_empty_file_is_called_empty() -> None:

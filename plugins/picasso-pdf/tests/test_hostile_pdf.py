@@ -68,6 +68,8 @@ BOMBS = {
     ),
     "a million operators": one_page(content=zlib.compress(b"q Q " * 500_000), encoding=b"/Filter/FlateDecode"),
     "100 million zeros": one_page(content=zlib.compress(bytes(100_000_000), 1), encoding=b"/Filter/FlateDecode"),
+    "a million unfinished objects": b"%PDF-1.4\n" + b"1 0 obj\n" * 1_000_000,
+    "a million lines behind the end": by_hand(CATALOG, PAGES, PAGE) + b"x\n" * 1_000_000,
     "five million lines without an end": b"%PDF-1.4\n" + b"1 0 R\n" * 5_000_000,
     "white space": b"%PDF-1.4\n" + b" " * 6_000_000,
 }
@@ -78,6 +80,12 @@ def test_survives_bombs(body: bytes) -> None:
     start = time.perf_counter()
     assert survives(body)
     assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize("behind", [b"", b"\0" * 5000, b"<!-- served in 3 ms -->\n" * 100, b"\r\n" * 9000])
+def test_what_little_follows_the_end_is_passed_over(behind: bytes) -> None:
+    body = by_hand(CATALOG, PAGES, PAGE, trailer=b"/Info<</Title(Logbook)>>") + behind
+    assert read(body)[0]["information"] == {"title": "Logbook"}
 
 
 @pytest.mark.parametrize(

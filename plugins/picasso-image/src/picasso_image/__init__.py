@@ -18,6 +18,7 @@ from .frames import frames_of
 from .reading import (
     PARTIAL,
     UNREADABLE,
+    Stream,
     decode,
     only_bomb_warnings,
     open_image,
@@ -44,7 +45,7 @@ class ImageProcessor(Processor):
         if file.size == 0:
             raise InvalidFile("The file is empty.")
         notes: list[str] = []
-        with only_bomb_warnings(), file.open() as stream, open_image(stream, file.media_type) as image:
+        with only_bomb_warnings(), Stream(file.path) as stream, open_image(stream, file.media_type) as image:
             frames = frames_of(image, file)
             size = image.size
             skip_detail(image, fitting(size))

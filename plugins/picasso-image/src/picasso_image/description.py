@@ -29,7 +29,7 @@ def describe(
         "height": height,
         "display_width": height if turned else width,
         "display_height": width if turned else height,
-        "transparency": image.has_transparency_data,
+        "transparency": _transparency(image),
         **_animation(image, frames, notes),
         "dpi": _dpi(image),
         "icc_profile": _profile(image, notes),
@@ -38,6 +38,11 @@ def describe(
         "exif": exif or None,
     }
     return {name: value for name, value in data.items() if value is not None}
+
+
+def _transparency(image: ImageFile.ImageFile) -> bool | None:
+    """Return whether any of it may be transparent; nobody knows where the palette is missing."""
+    return None if image.mode == "P" and image.palette is None else image.has_transparency_data
 
 
 def _animation(image: ImageFile.ImageFile, frames: Frames, notes: list[str]) -> dict[str, Any]:

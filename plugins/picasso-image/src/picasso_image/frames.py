@@ -48,7 +48,9 @@ def _delays(image: ImageFile.ImageFile, file: SourceFile) -> Iterator[float]:
             yield from _until_damage(WALKS[name](stream))
     elif name != "PSD":  # whose "frames" are layers; the image is what they make together
         delay = image.info.get("duration", 0) if name == "FLI" else 0
-        yield from repeat(delay, min(getattr(image, "n_frames", 1), MAX_COUNTED + 1))
+        count = getattr(image, "n_frames", 1)
+        # An IM file may give a fraction, or words.
+        yield from repeat(delay, min(count, MAX_COUNTED + 1) if isinstance(count, int) else 1)
 
 
 def _until_damage(frames: Iterator[float]) -> Iterator[float]:

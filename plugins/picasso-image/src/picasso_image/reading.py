@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -16,6 +18,24 @@ from .formats import ALL_FORMATS, formats_of
 MAX_PIXELS = 50_000_000
 PARTIAL = "The file is damaged or ends early: the thumbnail shows the part that could be read."
 UNREADABLE = "The pixels could not be read, so there is no thumbnail: the file is damaged or of an unusual kind."
+DAMAGED_HEADER = "The image's header is damaged, so nothing could be read."
+
+
+class Stream(io.BufferedReader):
+    """A file of which no more is read than it has.
+
+    Pillow asks for as many bytes as a header says, and Python makes room for gigabytes before it finds so few.
+    """
+
+    def __init__(self, path: Path) -> None:
+        raw = io.FileIO(path)
+        super().__init__(raw)
+        self._most = raw.seek(0, io.SEEK_END)
+        raw.seek(0)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read at most ``size`` bytes; all that is left where it is None or negative."""
+        return super().read(-1 if size is None else min(size, self._most))
 
 
 @contextmanager
@@ -78,15 +98,23 @@ def skip_detail(image: ImageFile.ImageFile, size: tuple[int, int]) -> None:
 
 def open_image(stream: BinaryIO, media_type: str) -> ImageFile.ImageFile:
     """Read the header of the image in ``stream``: by its media type or, if that does not fit, in any format."""
-    with blaming_the_file("The image's header is damaged, so nothing could be read."):
-        try:
-            return Image.open(stream, formats=formats_of(media_type))
-        except UnidentifiedImageError:
-            pass
-        try:
-            return Image.open(stream, formats=ALL_FORMATS)
-        except UnidentifiedImageError as error:
-            raise InvalidFile("This is not an image, or its header is damaged.") from error
+    with blaming_the_file(DAMAGED_HEADER):
+        image = _opened(stream, media_type)
+        # An IM file says its size in digits, which may be those of a fraction or of no number at all.
+        if not all(isinstance(edge, int) for edge in image.size):
+            raise InvalidFile(DAMAGED_HEADER)
+        return image
+
+
+def _opened(stream: BinaryIO, media_type: str) -> ImageFile.ImageFile:
+    try:
+        return Image.open(stream, formats=formats_of(media_type))
+    except UnidentifiedImageError:
+        pass
+    try:
+        return Image.open(stream, formats=ALL_FORMATS)
+    except UnidentifiedImageError as error:
+        raise InvalidFile("This is not an image, or its header is damaged.") from error
 
 
 def decode(image: ImageFile.ImageFile) -> str | None:
