@@ -38,8 +38,8 @@ class Line:
 
     @property
     def missed(self) -> bool:
-        low, high = self.at_least or 0.0, self.at_most or float("inf")
-        return not low <= self.value <= high
+        too_low = self.at_least is not None and self.value < self.at_least
+        return too_low or (self.at_most is not None and self.value > self.at_most)
 
     def cells(self) -> tuple[str, ...]:
         must = f">= {self.at_least:g}" if self.at_least else f"<= {self.at_most:g}" if self.at_most else ""
