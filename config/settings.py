@@ -155,6 +155,17 @@ PICASSO_CEILINGS = Ceilings(
     reuse=env.integer("PICASSO_SANDBOX_REUSE", default=500, at_least=1),
 )
 
+# --- Backfill ---------------------------------------------------------------------------------------------------------
+# What a processor, or a version of it, that has never been seen means for the files that are there.
+PICASSO_BACKFILL_NEW = env.choice("PICASSO_BACKFILL_NEW", "auto", among=("auto", "ask", "off"))
+PICASSO_BACKFILL_UPGRADES = env.choice("PICASSO_BACKFILL_UPGRADES", "ask", among=("auto", "ask", "off"))
+
+# --- Events -----------------------------------------------------------------------------------------------------------
+# How long events and the deliveries of webhooks are kept; a delivery may be tried for two days.
+PICASSO_EVENT_DAYS = env.integer("PICASSO_EVENT_DAYS", default=90, at_least=3)
+# Webhooks may be sent to addresses of one's own network.
+PICASSO_WEBHOOK_PRIVATE = env.yes("PICASSO_WEBHOOK_PRIVATE", default=False)
+
 # --- Broker ---------------------------------------------------------------------------------------------------------
 PICASSO_QUEUE = env.text("PICASSO_QUEUE", "picasso.v1")
 CELERY_BROKER_URL = env.text("PICASSO_BROKER_URL")
@@ -206,12 +217,19 @@ SPECTACULAR_SETTINGS = {
     "LICENSE": {"name": "MIT", "identifier": "MIT"},
     "TAGS": [
         {"name": "files", "description": "Uploads and what was found in them."},
+        {"name": "backfills", "description": "What is new, brought to the files that are there."},
+        {"name": "events", "description": "What happens, to read in order and to be told of."},
         {"name": "service", "description": "The service itself."},
     ],
     "ENUM_NAME_OVERRIDES": {
         "FileStatus": "picasso_core.models.files.File.Status",
         "JobState": "picasso_core.models.jobs.Job.State",
-        "ProcessorState": ["ready", "broken", "off", "absent"],
+        "BackfillCause": "picasso_core.models.backfills.Backfill.Cause",
+        "BackfillKind": "picasso_core.models.backfills.Backfill.Kind",
+        "BackfillState": "picasso_core.models.backfills.Backfill.State",
+        "DeliveryState": "picasso_core.models.webhooks.Delivery.State",
+        "EventKind": "picasso_core.models.events.Event.Kind",
+        "ProcessorState": ["ready", "broken", "off", "absent", "arriving", "superseded"],
     },
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "POSTPROCESSING_HOOKS": [

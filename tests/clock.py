@@ -9,7 +9,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.db.models.sql import UpdateQuery
 
-from picasso_core.models import Beat, File, Job, Offer, Work
+from picasso_core.models import Backfill, Beat, File, Job, Offer, Work, WorkerBeat
 
 
 def expire(work: Work) -> None:
@@ -33,7 +33,7 @@ def advance(seconds: float) -> None:
 def _statements(by: timedelta) -> list[tuple[str, tuple[Any, ...]]]:
     """Make the SQL once: the state machine lets time pass ten thousand times."""
     made = []
-    for model in (File, Job, Offer, Beat):
+    for model in (File, Job, Offer, Backfill, Beat, WorkerBeat):
         query: Any = model.objects.all().query.chain(UpdateQuery)
         times = [field.name for field in model._meta.fields if isinstance(field, models.DateTimeField)]
         query.add_update_values({name: F(name) - by for name in times})

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -220,6 +221,49 @@ def test_a_worker_that_requires_more_than_there_is_ends_with_a_sentence(tmp_path
     assert done.returncode == 1, done.stderr
     assert "PICASSO_SANDBOX is require." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+REFUSING = """
+import ctypes, struct, sys
+from picasso_core.sandbox.client import Zygote
+from picasso_core.sandbox.seccomp import LIBC, PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+packed = bytes.fromhex(sys.argv[1])
+header = struct.pack("HxxxxxxP", len(packed) // 8, ctypes.addressof(program := ctypes.create_string_buffer(packed)))
+assert LIBC.prctl(38, 1, 0, 0, 0) == 0
+assert LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.c_char_p(header), 0, 0) == 0
+zygote = Zygote("best-effort")
+zygote.start()
+print(*zygote.missing)
+zygote.stop()
+"""
+PRCTL = ARCHITECTURES[platform.machine()].numbers["prctl"] if platform.machine() in ARCHITECTURES else 0
+
+
+@linux
+@pytest.mark.parametrize(
+    ("refused", "sentence"),
+    [
+        (landlock.RESTRICT_SELF, "The kernel has no Landlock (or a container forbids it)"),
+        (PRCTL, "System calls cannot be filtered"),
+    ],
+    ids=["landlock", "seccomp"],
+)
+def test_what_a_container_refuses_although_the_kernel_has_it_is_said_at_the_start(refused, sentence):
+    of_seccomp = [
+        (seccomp.LOAD, 0, 0, seccomp.ARGUMENTS),
+        (seccomp.JUMP_EQUAL, 0, 1, seccomp.PR_SET_SECCOMP),
+    ]
+    program = [
+        (seccomp.LOAD, 0, 0, seccomp.NUMBER),
+        (seccomp.JUMP_EQUAL, 0, 3 if refused == PRCTL else 1, refused),
+        *(of_seccomp if refused == PRCTL else []),
+        (seccomp.RETURN, 0, 0, seccomp.NOT_PERMITTED),
+        (seccomp.RETURN, 0, 0, seccomp.ALLOW),
+    ]
+    packed = b"".join(struct.pack("HBBI", *each) for each in program)
+    command = [sys.executable, "-c", REFUSING, packed.hex()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert sentence in done.stdout, done.stderr
 
 
 @linux

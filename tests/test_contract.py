@@ -19,7 +19,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from config.wsgi import application
-from picasso_core.models import Artifact, File, Offer
+from picasso_core.models import Artifact, Backfill, Delivery, File, Offer, Webhook
 from tests.factories import ECHO, FileFactory, JobFactory, OfferFactory
 
 ROOT = Path(__file__).parent.parent
@@ -54,8 +54,10 @@ def map_path_parameters(context, path_parameters):
     try:
         hit = uuid.UUID(path_parameters["id"]).int % 2
     except (KeyError, TypeError, ValueError):
-        return path_parameters
-    names = {"id": str(STORED), "processor": "echo", "name": "a.txt"}
+        named = path_parameters if isinstance(path_parameters, dict) and set(path_parameters) == {"name"} else None
+        return {"name": "echo"} if named and len(str(named)) % 2 else path_parameters
+    names = {"id": str(STORED), "file_id": str(STORED), "processor": "echo", "name": "a.txt", "outcome": "changed"}
+    names["delivery"] = str(STORED)
     return {**path_parameters, **{name: names[name] for name in path_parameters}} if hit else path_parameters
 
 
@@ -88,14 +90,19 @@ def rung(monkeypatch, silent_doorbell) -> list[tuple[str, str]]:
 
 
 def store() -> None:
-    """Have a File with a failed Job and an artifact, and a processor."""
+    """Have a File with a failed Job and an artifact, a processor, and a backfill."""
     if not Offer.objects.exists():
         OfferFactory()
+    if not Backfill.objects.filter(pk=STORED).exists():
+        Backfill.objects.create(pk=STORED, processor="echo", version="1", previous="0")
+    if not Delivery.objects.filter(pk=STORED).exists():
+        webhook, _ = Webhook.objects.get_or_create(pk=STORED, defaults={"url": "https://hooks.example/"})
+        Delivery.objects.create(pk=STORED, webhook=webhook, kind="webhook.test", body="{}")
     if File.objects.filter(pk=STORED).exists():
         return
     file = FileFactory(id=STORED, media_type=ECHO, status="failed")
     JobFactory(file=file, processor="other", state="failed", error_code="timeout", error="Too slow.")
-    job = JobFactory(file=file, state="succeeded", data={"text": "hello"}, warnings=["short"])
+    job = JobFactory(file=file, state="succeeded", data={"text": "hello"}, warnings=["short"], backfill_id=STORED)
     key = default_storage.save("artifacts/x", ContentFile(b"hello"))
     Artifact.objects.create(job=job, name="a.txt", media_type="text/plain", size=5, key=key)
 

@@ -3,7 +3,7 @@
 import hashlib
 import http.client
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from django.core.files.base import ContentFile
@@ -87,14 +87,23 @@ def test_an_artifact_comes_as_an_attachment_that_no_browser_runs(client):
     assert_harmless(response, b"<svg/>", 'attachment; filename="preview.svg"', "image/svg+xml")
 
 
-def test_of_two_versions_the_artifact_of_the_latest_success_is_served(client):
+def test_of_several_versions_the_artifact_of_the_one_that_the_file_shows_is_served(client):
     file = FileFactory(media_type=ECHO)
-    for version, state, age in (("1", "succeeded", 3), ("2", "succeeded", 2), ("3", "failed", 1)):
-        finished = datetime.now(UTC) - timedelta(hours=age)
-        job = JobFactory(file=file, version=version, state=state, finished_at=finished)
+    for version, state in (("1", "succeeded"), ("2", "succeeded"), ("3", "failed")):
+        job = JobFactory(file=file, version=version, state=state, current=version == "2")
         key = default_storage.save(f"artifacts/{version}", ContentFile(version.encode()))
         Artifact.objects.create(job=job, name="a.txt", media_type="text/plain", size=1, key=key)
     assert client.get(f"/files/{file.pk}/artifacts/echo/a.txt/").getvalue() == b"2"
+    whole = client.get(f"/files/{file.pk}/").json()
+    assert client.get(whole["jobs"][0]["artifacts"][0]["url"]).getvalue() == b"2"
+    assert client.get(whole["history"][0]["artifacts"][0]["url"]).getvalue() == b"1"
+
+
+@pytest.mark.parametrize(("query", "status"), [(f"job={uuid.UUID(int=0)}", 404), ("job=1", 400), ("version=1", 400)])
+def test_an_artifact_of_another_job_is_not_served(client, query, status):
+    job = JobFactory(state="succeeded")
+    Artifact.objects.create(job=job, name="a.txt", media_type="text/plain", size=1, key="artifacts/x")
+    assert client.get(f"/files/{job.file_id}/artifacts/echo/a.txt/?{query}").status_code == status
 
 
 def test_a_large_file_is_streamed(client):
@@ -229,6 +238,7 @@ def test_the_tag_of_a_file_is_its_hash(client):
 def test_another_result_has_another_tag(client):
     file, tags = FileFactory(media_type=ECHO), set()
     for version in "12":
+        file.jobs.update(current=False)
         job = JobFactory(file=file, version=version, state="succeeded", finished_at=datetime.now(UTC))
         key = default_storage.save(f"artifacts/{version}", ContentFile(b"same size"))
         Artifact.objects.create(job=job, name="a.txt", media_type="text/plain", size=9, key=key)

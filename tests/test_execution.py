@@ -3,7 +3,7 @@
 import pytest
 from django.core.files.storage import default_storage
 
-from picasso_core.execution import process
+from picasso_core.execution import Next, process
 from picasso_core.models import File, Job, Offer
 from tests.clock import now_startable
 from tests.factories import FileFactory, OfferFactory
@@ -144,7 +144,7 @@ def test_a_job_of_another_queue_is_left_to_that_queue(slot):
     OfferFactory()
     OfferFactory(processor="gpu", queue="gpu")
     file = FileFactory()
-    assert process(file.pk, slot) == {"gpu"}
+    assert process(file.pk, slot).elsewhere == {"gpu"}
     assert {job.processor: job.state for job in Job.objects.all()} == {"echo": "succeeded", "gpu": "queued"}
     assert File.objects.get().status == "processing"
 
@@ -159,7 +159,7 @@ def test_a_job_of_a_version_that_this_worker_does_not_have_is_left_alone(slot):
 def test_a_file_that_is_gone_is_nothing_to_do(slot):
     file = FileFactory()
     File.objects.all().delete()
-    assert process(file.pk, slot) == set()
+    assert process(file.pk, slot) == Next()
 
 
 def test_a_file_whose_bytes_are_gone_fails_with_a_sentence(slot):

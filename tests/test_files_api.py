@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from picasso_core.api.filters import FileFilters
 from picasso_core.api.pagination import PARAMETERS
-from picasso_core.models import Artifact, File, Job
+from picasso_core.models import Artifact, File, Job, Switch
 from tests.clock import advance
 from tests.factories import ECHO, FileFactory, JobFactory, OfferFactory
 
@@ -354,7 +354,7 @@ def test_a_file_is_shown_with_each_job_whole(client, django_assert_num_queries):
         Artifact.objects.create(job=done, name=name, media_type="text/plain", size=5, key="artifacts/x")
     with django_assert_num_queries(3):
         body = client.get(f"/files/{file.pk}/").json()
-    assert list(body)[-2:] == ["identified_by", "jobs"]
+    assert list(body)[-3:] == ["identified_by", "jobs", "history"]
     assert body["identified_by"] == [{"by": "echo", "says": ECHO, "why": "its first bytes"}]
     first, second = body["jobs"]
     base = f"http://testserver/files/{file.pk}/artifacts/echo"
@@ -372,6 +372,7 @@ def test_a_file_is_shown_with_each_job_whole(client, django_assert_num_queries):
         "artifacts": artifacts,
         "warnings": ["short"],
         "error": None,
+        "newer": None,
     }
     assert {"queued_at", "started_at", "finished_at"} < set(first)
     assert (second["state"], second["error"]) == ("failed", {"code": "invalid_file", "message": "It is broken."})
@@ -583,7 +584,8 @@ def test_an_operator_can_forget_an_absent_processor_and_its_results_stay(client,
 def test_processors_are_listed_with_what_keeps_them_from_running(client):
     OfferFactory()
     OfferFactory(processor="gpu", error="No GPU.")
-    OfferFactory(processor="off", enabled=False)
+    OfferFactory(processor="off")
+    Switch.objects.create(processor="off", enabled=False)
     OfferFactory(processor="gone", withdrawn=True)
     listed = {offer["processor"]: offer for offer in client.get("/processors/").json()}
     assert {name: offer["state"] for name, offer in listed.items()} == {
@@ -615,3 +617,19 @@ def test_it_is_not_ready_without_a_storage(client, folders):
     assert (response.status_code, response.json()["database"]) == (503, "ok")
     assert response.json()["storage"].startswith("away")
     assert int(response["Retry-After"]) > 0
+
+
+def test_of_several_versions_the_file_shows_one_and_keeps_the_others_as_history(client):
+    file = FileFactory(media_type=ECHO, status="processed", processed=True)
+    for version, state in (("0", "failed"), ("1", "succeeded"), ("2", "failed")):
+        time.sleep(0.002)  # ids tell which came first, to the millisecond
+        fields = {"data": {"by": version}} if state == "succeeded" else {"error_code": "invalid_file", "error": "Odd."}
+        JobFactory(file=file, version=version, state=state, current=version == "1", **fields)
+    listed = client.get("/files/").json()["results"][0]
+    assert listed["jobs"] == [{"processor": "echo", "version": "1", "state": "succeeded"}]
+    assert (listed["status"], listed["reason"], listed["pending"]) == ("processed", "", 0)
+    whole = client.get(f"/files/{file.pk}/").json()
+    (shown,) = whole["jobs"]
+    assert (shown["version"], shown["data"]) == ("1", {"by": "1"})
+    assert shown["newer"] == {"version": "2", "state": "failed", "error": "Odd."}
+    assert [(job["version"], job["state"]) for job in whole["history"]] == [("0", "failed"), ("2", "failed")]

@@ -380,7 +380,7 @@ class Life(RuleBasedStateMachine):
             for file_id in sweeper.take_due(QUEUE, 10):
                 if claimed := File.claim(file_id):
                     claimed.identified(ECHO, [], Offer.objects.accepting(ECHO, 1))
-                for job_id, _, _, version in Job.due(file_id):
+                for job_id, _, _, version, *_ in Job.due(file_id):
                     if version == "9":  # a worker claims only what it offers
                         Job.claim(job_id).succeed({}, [], [])
         else:

@@ -10,7 +10,7 @@ from django.core.files.storage import default_storage
 from django.db.models.functions import Now
 
 from picasso_core import sweeper
-from picasso_core.models import Artifact, File, Job, Work
+from picasso_core.models import Artifact, File, Job, Switch, Work
 from picasso_core.models.work import MAX_LOSSES
 from tests.clock import advance, expire, now_startable
 from tests.factories import ECHO, FileFactory, JobFactory, OfferFactory
@@ -189,7 +189,7 @@ def test_due_are_the_jobs_of_a_file_that_could_be_claimed():
     claim(held)
     expire(claim(lost))
     claim(paused).give_back(pause=timedelta(seconds=60))
-    assert {processor for _, _, processor, _ in Job.due(file.pk)} == {"free", "lost"}
+    assert {processor for _, _, processor, *_ in Job.due(file.pk)} == {"free", "lost"}
     assert all(Job.claim(job.pk) for job in (free, lost))
 
 
@@ -307,7 +307,7 @@ def test_success_keeps_the_result_and_its_artifacts():
 def test_success_replaces_the_artifacts_of_an_earlier_one():
     job = claim(JobFactory())
     job.succeed({"run": 1}, ["old"], [artifact(job, "both"), artifact(job, "gone")])
-    Job.objects.update(state="queued")
+    assert Job.objects.run_again(job)
     again = claim(job)
     assert again.succeed({"run": 2}, [], [artifact(again, "both"), artifact(again, "new")])
     assert (now(job).data, now(job).warnings) == ({"run": 2}, [])
@@ -525,14 +525,47 @@ def test_processed_never_turns_back():
     first = claim(JobFactory(file=file))
     first.succeed({}, [], [])
     with File.locked(file.pk) as locked:
-        Job.objects.add(locked, [OfferFactory(version="2")])
+        Job.objects.add(locked, [OfferFactory(processor="other")])
     assert (now(file).status, now(file).processed) == ("processing", True)
-    claim(Job.objects.get(version="2")).fail("invalid_file", "It is broken.")
+    claim(Job.objects.get(processor="other")).fail("invalid_file", "It is broken.")
     assert (now(file).status, now(file).processed) == ("partial", True)
     first.delete()
     with File.locked(file.pk):
         pass
     assert (now(file).status, now(file).processed) == ("failed", True)
+
+
+@pytest.mark.parametrize("end", ["fail", "decline"])
+def test_a_new_version_takes_the_place_of_a_success_only_with_a_success(end):
+    old = JobFactory()
+    claim(old).succeed({"by": "1"}, [], [])
+    for version, shown in (("2", old.pk), ("3", None)):
+        with File.locked(old.file_id) as locked:
+            Job.objects.add(locked, [OfferFactory(version=version)], lane="backfill")
+        new = claim(Job.objects.get(version=version))
+        assert Job.objects.get(current=True).pk == old.pk
+        assert ENDS[end](new) if version == "2" else new.succeed({"by": "3"}, [], [])
+        assert Job.objects.get(current=True).pk == (shown or new.pk)
+        assert now(old.file).status == "processed"
+
+
+def test_a_new_version_takes_the_place_of_a_failure_however_it_ends():
+    old = JobFactory()
+    claim(old).fail("invalid_file", "It is broken.")
+    with File.locked(old.file_id) as locked:
+        Job.objects.add(locked, [OfferFactory(version="2")], lane="backfill")
+    claim(Job.objects.get(version="2")).decline("Not mine.")
+    assert (Job.objects.get(current=True).version, now(old.file).status) == ("2", "unsupported")
+
+
+def test_a_pinned_version_keeps_its_place_when_a_newer_one_succeeds():
+    old = JobFactory()
+    claim(old).succeed({}, [], [])
+    Switch.objects.create(processor="echo", pinned="1")
+    with File.locked(old.file_id) as locked:
+        Job.objects.add(locked, [OfferFactory(version="2")], lane="backfill")
+    claim(Job.objects.get(version="2")).succeed({}, [], [])
+    assert Job.objects.get(current=True).pk == old.pk
 
 
 def test_a_backfill_does_not_disturb_a_settled_file():

@@ -30,6 +30,7 @@ def test_an_installation_that_has_just_begun():
         "waiting_jobs": 0,
         "expired_leases": 0,
         "queues": [{"name": "picasso.v1", "messages": None, "worker_seconds": None}],
+        "workers": [],
         "sweeper_seconds": None,
         "orphans_removed": 0,
         "orphans_walked_at": None,

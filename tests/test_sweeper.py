@@ -12,7 +12,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from picasso_core import sweeper
-from picasso_core.models import Beat, File, Job, Offer
+from picasso_core.models import Beat, File, Job, Offer, Switch
 from picasso_core.models.work import MAX_LOSSES
 from picasso_core.orphans import Walk
 from picasso_core.tasks import doorbell, make_queue
@@ -292,9 +292,7 @@ def test_a_queue_that_workers_empty_is_topped_up_with_what_has_not_been_publishe
 # --- Jobs whose processor went or came --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "gone", [{"withdrawn": True}, {"error": "No tesseract."}, {"enabled": False}], ids=["withdrawn", "broken", "off"]
-)
+@pytest.mark.parametrize("gone", [{"withdrawn": True}, {"error": "No tesseract."}], ids=["withdrawn", "broken"])
 def test_a_job_waits_while_its_processor_is_gone_and_is_queued_when_it_is_back(gone):
     offer, job = OfferFactory(), JobFactory()
     advance(6)
@@ -387,7 +385,8 @@ def test_a_temporary_failure_after_a_long_wait_does_not_pause_for_as_long():
 
 def test_a_waiting_job_is_cancelled_if_the_active_version_has_one_already():
     file = FileFactory(media_type=ECHO, due_at=None)
-    old, new = JobFactory(file=file, state="waiting"), JobFactory(file=file, version="2", state="succeeded")
+    old = JobFactory(file=file, state="waiting", current=False)
+    new = JobFactory(file=file, version="2", state="succeeded")
     OfferFactory(version="2")
     sweeper.move_waiting()
     assert (state(old), state(new)) == ("cancelled", "succeeded")
@@ -491,7 +490,7 @@ def test_announcing_records_an_offer_once():
     announce("1")
     offer = Offer.objects.get()
     assert (offer.processor, offer.version, offer.queue, offer.distribution) == ("echo", "1", HERE, "picasso-echo 1")
-    assert (offer.enabled, offer.pinned, offer.withdrawn, offer.error) == (True, False, False, "")
+    assert (offer.withdrawn, offer.error) == (False, "")
 
 
 def test_announcing_again_brings_what_changed_and_mends_what_was_broken():
@@ -503,13 +502,6 @@ def test_announcing_again_brings_what_changed_and_mends_what_was_broken():
     offer = Offer.objects.get()
     assert (offer.error, offer.withdrawn, offer.media_types, offer.limits) == ("", False, ["image/*"], {"seconds": 1})
     assert offer.first_seen == first_seen
-
-
-def test_what_an_operator_decided_survives_an_announcement():
-    announce("1")
-    Offer.objects.update(enabled=False, pinned=True)
-    announce("1")
-    assert (Offer.objects.get().enabled, Offer.objects.get().pinned) == (False, True)
 
 
 def test_an_offer_is_withdrawn_after_25_seconds_of_silence_while_others_beat():
@@ -570,9 +562,17 @@ def test_among_queues_the_version_first_seen_last_is_in_force():
 
 def test_a_pinned_version_stays_in_force_whatever_is_newer():
     announce("1", queue="old")
-    Offer.objects.update(pinned=True)
+    Switch.objects.create(processor="echo", pinned="1")
     announce("2", queue="new")
+    announce("0", queue="old")
     assert active() == [("echo", "1", "old")]
+
+
+def test_a_pinned_version_is_in_force_beside_an_older_one_on_its_queue():
+    announce("1")
+    announce("2")
+    Switch.objects.create(processor="echo", pinned="2")
+    assert active() == [("echo", "2", HERE)]
 
 
 def test_each_processor_has_a_version_in_force():
@@ -581,10 +581,9 @@ def test_each_processor_has_a_version_in_force():
     assert active() == [("echo", "1", HERE), ("other", "9", "gpu")]
 
 
-@pytest.mark.parametrize("gone", [{"withdrawn": True}, {"enabled": False}], ids=["withdrawn", "off"])
-def test_what_is_withdrawn_or_off_is_not_in_force(gone):
+def test_what_is_withdrawn_is_not_in_force():
     announce("1")
-    Offer.objects.update(**gone)
+    Offer.objects.update(withdrawn=True)
     assert active() == []
 
 
@@ -617,9 +616,9 @@ def test_breaking_down_is_about_one_version_on_one_queue():
 )
 def test_an_offer_accepts_its_types_up_to_its_size(media_types, media_type, size, accepted):
     OfferFactory(media_types=media_types, limits={"max_bytes": 100})
-    assert bool(Offer.objects.accepting(media_type, size)) is accepted
+    assert bool(list(Offer.objects.accepting(media_type, size))) is accepted
 
 
 def test_without_a_limit_a_file_of_any_size_is_accepted():
     OfferFactory(limits={})
-    assert Offer.objects.accepting(ECHO, 10**12)
+    assert list(Offer.objects.accepting(ECHO, 10**12))

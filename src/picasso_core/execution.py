@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ from typing import Any
 import structlog
 
 from . import storage
-from .models import Artifact, File, Job, Offer, Work
+from .models import Artifact, File, Job, Offer, Switch, Work
+from .models.files import UNKNOWN
 from .outlast import beat_of, outlast
 from .sandbox.outcome import PROCESSORS_FAULT, Outcome, failure
 from .sandbox.runner import Runner
@@ -36,20 +39,32 @@ class Slot:
     stopping: Callable[[], bool]
 
 
-def process(file_id: uuid.UUID, slot: Slot) -> set[str]:
-    """Identify the File if that is to be done, run its due Jobs of this queue, and return the other queues to ring.
+@dataclass(frozen=True)
+class Next:
+    """What a message leaves to others: queues to announce the same File on, and room in the backfill lane."""
+
+    elsewhere: frozenset[str] = frozenset()
+    room: int = 0
+    """How many of the lane's files this one was, or 0: so many more may be sent on their way."""
+
+
+def process(file_id: uuid.UUID, slot: Slot) -> Next:
+    """Identify the File if that is to be done, run its due Jobs of this queue, and say what comes next.
 
     Safe to call at any time, any number of times, in any number of workers.
     """
     if slot.stopping():
-        return set()
+        return Next()
     # The claim comes first: most messages are of a new File.
     if file := File.claim(file_id):
+        again = file.identify_again
         with _content(file, slot) as path:
-            return _run_all(Job.due(file_id), file, path, slot) if identify(file, path, slot) else set()
+            done = identify(file, path, slot)
+            then = _run_all(Job.due(file_id), file, path, slot) if done else Next()
+        return replace(then, room=then.room + again)
     due = Job.due(file_id)
-    if not due or not (file := File.objects.filter(pk=file_id).first()):
-        return set()
+    if not due or not (file := File.find(file_id)):
+        return Next()
     with _content(file, slot) as path:
         return _run_all(due, file, path, slot)
 
@@ -78,22 +93,30 @@ def _record_identification(file: File, outcome: Outcome) -> bool:
     return not file.try_again() and file.unidentifiable(outcome.message)
 
 
-def _run_all(due: Iterable[Sequence[Any]], file: File, path: Path | None, slot: Slot) -> set[str]:
-    """Run those of these Jobs that this worker can, and return the other queues to ring."""
-    elsewhere = set()
-    for job_id, queue, *key in due:
+def _run_all(due: Iterable[Sequence[Any]], file: File, path: Path | None, slot: Slot) -> Next:
+    """Run those of these Jobs that this worker can."""
+    elsewhere, others, room = set(), [], 0
+    for job_id, queue, processor, version, lane, excluded, limits in due:
         if queue != slot.queue:
             elsewhere.add(queue)
-        elif tuple(key) in slot.offered and not slot.stopping():
-            run(job_id, file, path, slot)
-    return elsewhere
+        elif (processor, version) not in slot.offered:
+            others.append(job_id)
+        elif not slot.stopping():
+            switch = Switch(processor, excluded=excluded or [], limits=limits or {})
+            room += run(job_id, file, path, slot, switch) and lane == Job.Lane.BACKFILL
+    if others:
+        Job.objects.pass_on(others)
+    return Next(frozenset(elsewhere), room)
 
 
-def run(job_id: uuid.UUID, file: File, path: Path | None, slot: Slot) -> None:
-    """Claim one Job, run it in the sandbox and record its end, unless somebody else has it."""
+def run(job_id: uuid.UUID, file: File, path: Path | None, slot: Slot, switch: Switch) -> bool:
+    """Claim one Job, run it in the sandbox and record its end; False if somebody else has it."""
     job = Job.claim(job_id)
     if job is None:
-        return
+        return False
+    if not switch.takes(file.media_type or UNKNOWN, file.size):
+        outlast(job.exclude, slot.stopping)
+        return True
     started = time.monotonic()
     outcome = failure("content_missing")
     if path:
@@ -102,11 +125,13 @@ def run(job_id: uuid.UUID, file: File, path: Path | None, slot: Slot) -> None:
             processor=job.processor,
             file={"name": file.name, "media_type": file.media_type, "size": file.size, "sha256": file.sha256},
             limits=slot.offered[job.processor, job.version],
+            switched=switch.limits,
             owner=file.owner_id,
             beat=beat_of(job),
         )
     outlast(lambda: record(job, outcome), slot.stopping)
     _log(outcome.state, started, file=file.pk, job=job.pk, processor=job.processor, code=outcome.code)
+    return True
 
 
 def record(job: Job, outcome: Outcome) -> None:
@@ -143,24 +168,32 @@ def _give_back(work: Work, outcome: Outcome) -> None:
 
 def _record_success(job: Job, outcome: Outcome) -> None:
     try:
-        artifacts = _keep_artifacts(job, outcome)
+        artifacts, digests = _keep_artifacts(job, outcome)
     except storage.NotRegular as error:
         record(job, failure("invalid_answer", detail=str(error)))
     except OSError as error:
         job.postpone(f"The storage did not take the artifacts: {error.strerror}.")
     else:
-        job.succeed(dict(outcome.data), outcome.warnings, artifacts)
+        digest = _digest(outcome, digests)
+        job.succeed(dict(outcome.data), outcome.warnings, artifacts, digest)
 
 
-def _keep_artifacts(job: Job, outcome: Outcome) -> list[Artifact]:
+def _digest(outcome: Outcome, artifacts: list[list[str]]) -> str:
+    """Return what is equal for two results that are identical."""
+    result = [outcome.data, list(outcome.warnings), artifacts]
+    return hashlib.sha256(json.dumps(result, sort_keys=True).encode()).hexdigest()
+
+
+def _keep_artifacts(job: Job, outcome: Outcome) -> tuple[list[Artifact], list[list[str]]]:
     """Store artifacts under keys that hold the claim's token, so that a late worker never overwrites its successor."""
-    kept = []
+    kept, digests = [], []
     # In one folder, not one of their own: each new folder would have to be synced as well.
     for number, written in enumerate(outcome.artifacts):
         key = f"artifacts/{job.pk.hex[-2:]}/{job.pk}-{job.lease_token}-{number}"
-        size = storage.save_copy(written.path, key)
+        size, digest = storage.save_copy(written.path, key)
         kept.append(Artifact(job=job, name=written.name, media_type=written.media_type, size=size, key=key))
-    return kept
+        digests.append([written.name, written.media_type, digest])
+    return kept, sorted(digests)
 
 
 @contextmanager

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import DurationField, ExpressionWrapper, Max, Min
+from django.db.models import DurationField, ExpressionWrapper, F, Max, Min
 from django.db.models.functions import Now
 
-from .models import Beat, File, Job, Offer
+from .models import Beat, File, Job, Offer, WorkerBeat
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,16 @@ class Queue:
 
 
 @dataclass(frozen=True)
+class Worker:
+    """One worker process, up to ten minutes after it has fallen silent."""
+
+    queue: str
+    slots: int
+    started_at: datetime
+    seen_seconds: float | None
+
+
+@dataclass(frozen=True)
 class Gauges:
     """All of them; seconds are ages, None where there is nothing to be old."""
 
@@ -32,6 +42,7 @@ class Gauges:
     waiting_jobs: int
     expired_leases: int
     queues: list[Queue]
+    workers: list[Worker]
     sweeper_seconds: float | None
     orphans_removed: int
     orphans_walked_at: datetime | None
@@ -54,6 +65,7 @@ def read() -> Gauges:
             for work in (File, Job)
         ),
         queues=_queues(beat.messages if beat else {}),
+        workers=_workers(),
         sweeper_seconds=_seconds(Beat.objects.aggregate(age=_since(Max("seen_at")))["age"]),
         orphans_removed=beat.orphans if beat else 0,
         orphans_walked_at=beat.walked_at if beat else None,
@@ -66,7 +78,15 @@ def _queues(messages: dict[str, int]) -> list[Queue]:
     return [Queue(name, messages.get(name), _seconds(seen.get(name))) for name in sorted(names)]
 
 
-def _since(at: Max | Min) -> Any:
+def _workers() -> list[Worker]:
+    beats = WorkerBeat.objects.order_by("queue", "started_at", "pk").annotate(age=_since(F("seen_at")))
+    return [
+        Worker(queue, slots, started_at, _seconds(age))
+        for queue, slots, started_at, age in beats.values_list("queue", "slots", "started_at", "age")
+    ]
+
+
+def _since(at: Max | Min | F) -> Any:
     # By the database's clock, like every time here.
     return ExpressionWrapper(Now() - at, output_field=DurationField())
 

@@ -43,6 +43,7 @@ class Plugin:
             "version": "",
             "media_types": [],
             "limits": asdict(Limits()),
+            "signatures": [],
             "samples": "",
         }
         if self.processor is not None:
@@ -50,6 +51,7 @@ class Plugin:
                 "version": self.processor.version,
                 "media_types": sorted(self.processor.media_types),
                 "limits": asdict(self.processor.limits),
+                "signatures": [[offset, mark.hex(), taught] for offset, mark, taught in self.processor.signatures],
                 "samples": str(self.processor.samples or ""),
             }
         return description

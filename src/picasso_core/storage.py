@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
-import shutil
 import stat
 import tempfile
 import uuid
@@ -55,8 +55,8 @@ def keep(path: Path, key: str) -> None:
     sync_folder(target.parent)
 
 
-def save_copy(path: Path, key: str) -> int:
-    """Copy a regular file that the sandbox wrote into the storage under ``key``; its size in bytes.
+def save_copy(path: Path, key: str) -> tuple[int, str]:
+    """Copy a regular file that the sandbox wrote into the storage under ``key``; its size in bytes and its SHA-256.
 
     Raises ``NotRegular`` where there is no file or something else, such as a link; ``OSError`` when storing fails.
     """
@@ -69,8 +69,11 @@ def save_copy(path: Path, key: str) -> int:
             raise NotRegular(f"{path.name} is no regular file")
         place, out = new_incoming()
         try:
+            digest = hashlib.sha256()
             with io.BufferedWriter(out) as copy:
-                shutil.copyfileobj(source, copy, 1 << 20)
+                while chunk := source.read(1 << 20):
+                    digest.update(chunk)
+                    copy.write(chunk)
                 copy.flush()
                 os.fsync(copy.fileno())
                 size = copy.tell()
@@ -78,7 +81,7 @@ def save_copy(path: Path, key: str) -> int:
         except BaseException:
             place.unlink(missing_ok=True)
             raise
-    return size
+    return size, digest.hexdigest()
 
 
 @contextmanager

@@ -15,24 +15,38 @@ from django.db import connections, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from .models import Beat, File, Job, Offer
+from . import archive, backfilling, feeder
+from .models import Backfill, Beat, Delivery, Event, File, Job, Offer, restored
 from .models.work import MAX_LOSSES, free, soon
 from .orphans import Walk
 from .outages import Pauses, database_trouble
 from .processes import show_alive
+from .search.index import catch_up
 from .tasks import BrokerAway, doorbell
+from .webhooks import delivering
 
 logger = structlog.get_logger(__name__)
 
 PERIOD = 1.0
 REPAIR_PERIOD = 5.0
+SEARCH_SECONDS = 0.2
+"""For so long each time the search is brought up to date, while more is to be published."""
 TARGET = 1000
 """How many messages of a queue are kept waiting at the most; each further sweeper may add a batch to that."""
 BATCH = 200
+PRUNED = 5000
+"""How many old events are removed at a time, and as many deliveries."""
 
 
 def run(stopping: threading.Event) -> None:
-    """Sweep every second until ``stopping`` is set; what is away is tried again after longer and longer pauses."""
+    """Sweep every second until ``stopping`` is set, and tell webhooks of events meanwhile."""
+    with delivering.running():
+        _sweep(stopping)
+    doorbell.close()
+
+
+def _sweep(stopping: threading.Event) -> None:
+    """Go round; what is away is tried again after longer and longer pauses."""
     repair_at = 0.0
     pauses, walk = Pauses(), Walk()
     while not stopping.is_set():
@@ -43,7 +57,9 @@ def run(stopping: threading.Event) -> None:
                 repair()
                 beat(walk)
                 repair_at = time.monotonic() + REPAIR_PERIOD
-            if publish():
+            busy = publish()
+            catch_up(SEARCH_SECONDS)
+            if busy:
                 continue
         except DatabaseError as error:
             pause = pauses.after_failure()
@@ -53,7 +69,6 @@ def run(stopping: threading.Event) -> None:
             pause = pauses.after_failure()
             logger.warning("broker away", error=str(error), next_try_in=pause)
         stopping.wait(pause)
-    doorbell.close()
 
 
 def repair() -> None:
@@ -61,6 +76,17 @@ def repair() -> None:
     give_up_lost()
     while move_waiting() >= BATCH:
         continue
+    backfilling.propose()
+    prune()
+
+
+def prune() -> None:
+    """Remove some of the events, and of the deliveries of webhooks, that are too old to be kept."""
+    if renumbered := restored.renumber():
+        logger.warning("the database came from a dump, its events were numbered anew", events=renumbered)
+    age = timedelta(days=settings.PICASSO_EVENT_DAYS)
+    Event.objects.prune(age, PRUNED)
+    Delivery.objects.prune(age, PRUNED)
 
 
 def beat(walk: Walk) -> None:
@@ -86,7 +112,19 @@ def publish() -> bool:
     """Publish what is due on every queue; True if there may be more to publish at once."""
     queues = {settings.PICASSO_QUEUE, *_queues_with_due_jobs()}
     busy = [publish_due(queue) for queue in sorted(queues)]
+    backfilling.walk()
+    for queue in queues:
+        feed(queue)
     return any(busy)
+
+
+def feed(queue: str) -> None:
+    """Fill the window of the backfill lane, unless other messages wait."""
+    window = 2 * archive.slots_of(queue)
+    room = feeder.room(queue, window)
+    if room and doorbell.waiting(queue) <= window:
+        for file_id in feeder.take(queue, room):
+            doorbell.ring(file_id, queue)
 
 
 def publish_due(queue: str) -> bool:
@@ -102,8 +140,8 @@ def publish_due(queue: str) -> bool:
 
 def take_due(queue: str, room: int) -> list[uuid.UUID]:
     """Choose the Files due on ``queue`` and put their next look off; the lock is gone before anything is published."""
-    jobs = Job.objects.filter(Job.OPEN, queue=queue)
-    files = File.objects.filter(File.OPEN) if queue == settings.PICASSO_QUEUE else File.objects.none()
+    jobs = Job.objects.filter(Job.OPEN, queue=queue, lane=Job.Lane.INTERACTIVE)
+    files = File.objects.filter(media_type=None) if queue == settings.PICASSO_QUEUE else File.objects.none()
     with transaction.atomic():
         # In one order: Jobs whose pause is over do not wait for a backlog of uploads to end.
         due = sorted([*_oldest_due(files, "pk", room), *_oldest_due(jobs, "file_id", room)])[:room]
@@ -151,7 +189,8 @@ def move_waiting() -> int:
     gone = idle.filter(queued_at__lt=Now() - timedelta(seconds=5))[:BATCH]
     for job in gone:
         job.park()
-    back = Job.objects.filter(state=Job.State.WAITING, processor__in=runnable)[:BATCH]
+    waiting = Job.objects.filter(state=Job.State.WAITING, processor__in=runnable)
+    back = waiting.exclude(backfill__state=Backfill.State.PAUSED)[:BATCH]
     for job in back:
         job.resume(runnable[job.processor])
     return len(gone) + len(back)

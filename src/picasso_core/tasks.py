@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 import warnings
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 from kombu import Connection, Exchange, Producer, Queue
 
-from . import execution
+from . import execution, feeder
 from .outages import Pauses, broker_trouble, database_trouble
 from .sandbox.client import SandboxUnavailable, Zygote
 from .worker import Worker
@@ -30,6 +31,7 @@ from .worker import Worker
 logger = structlog.get_logger(__name__)
 
 CONFIRM_SECONDS = 2.0
+SLICE_SECONDS = 0.02
 PUBLISH_OPTIONS = {"confirm_publish": True, "read_timeout": 3, "write_timeout": 3, "max_retries": 1}
 
 
@@ -123,6 +125,7 @@ class _Process:
     """The worker that this process is, once Celery has started it."""
 
     queue = ""
+    slots = 1
     worker: Worker | None = None
 
 
@@ -132,9 +135,8 @@ def process_file(file_id: str) -> None:
     try:
         assert _Process.worker is not None
         with _Process.worker.at_work() as slot:
-            elsewhere = execution.process(uuid.UUID(file_id), slot)
-        for queue in elsewhere:
-            doorbell.ring(uuid.UUID(file_id), queue)
+            for each, queue in _work(uuid.UUID(file_id), slot):
+                doorbell.ring(each, queue)
     except DatabaseError as error:
         logger.warning("database away, the claim will expire", file=file_id, error=database_trouble(error))
         connections.close_all()
@@ -143,6 +145,25 @@ def process_file(file_id: str) -> None:
     except BaseException:
         # MemoryError included: raised out of a task it would end the worker.
         logger.exception("bringing a file up to date failed", file=file_id)
+
+
+def _work(file_id: uuid.UUID, slot: execution.Slot) -> Iterator[tuple[uuid.UUID, str]]:
+    """Bring one File up to date and yield what is to be announced where.
+
+    One of the backfill lane makes room for the next, and for a moment that is done at once: less than a new upload
+    waits for anyway, and a message costs as much as a small file.
+    """
+    until = time.monotonic() + SLICE_SECONDS
+    following = [file_id]
+    while following:
+        file_id, *others = following
+        then = execution.process(file_id, slot)
+        yield from ((file_id, queue) for queue in then.elsewhere)
+        yield from ((other, slot.queue) for other in others)
+        following = feeder.take(slot.queue, then.room) if then.room else []
+        if time.monotonic() > until:
+            yield from ((each, slot.queue) for each in following)
+            return
 
 
 class Listener(Consumer):
@@ -186,7 +207,7 @@ class QuietEnd(StartStopStep):
 def run_worker(*, queue: str, concurrency: int, loglevel: str) -> None:
     """Run a Celery worker in this process until a signal ends it."""
     current_app.conf.task_queues = [make_queue(queue)]
-    _Process.queue = queue
+    _Process.queue, _Process.slots = queue, concurrency
     arguments = ["--pool=threads", f"--concurrency={concurrency}", f"--loglevel={loglevel}", f"--queues={queue}"]
     # No message has an ETA here: without this step Celery declares 28 queues for such messages beside ours.
     steps: Any = Consumer.Blueprint.default_steps
@@ -203,7 +224,8 @@ def run_worker(*, queue: str, concurrency: int, loglevel: str) -> None:
 def _start(**kwargs: Any) -> None:
     zygote = Zygote(settings.PICASSO_SANDBOX, private=[settings.DATA, Path(settings.PICASSO_SCRATCH)])
     scratch = Path(settings.PICASSO_SCRATCH)
-    _Process.worker = Worker(_Process.queue, scratch, zygote, lambda: doorbell.waiting(_Process.queue))
+    queue, slots = _Process.queue, _Process.slots
+    _Process.worker = Worker(queue, slots, scratch, zygote, lambda: doorbell.waiting(queue))
     try:
         _Process.worker.start()
     except SandboxUnavailable as error:

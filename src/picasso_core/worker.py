@@ -20,7 +20,8 @@ from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
 from .execution import Slot
-from .models import Offer
+from .models import Offer, WorkerBeat
+from .models.work import uuid7
 from .outages import Pauses, database_trouble
 from .processes import show_alive
 from .sandbox import scratch
@@ -34,14 +35,20 @@ OVERDUE_SECONDS = 30.0
 DEAF_SECONDS = 10.0
 GRACE_SECONDS = 20.0
 LAST_SECONDS = 28.0
+LAST_BEAT_SECONDS = 2.0
 
 
 class Worker:
     """One worker process, listening to one queue."""
 
-    def __init__(self, queue: str, scratch: Path, zygote: Zygote, waiting: Callable[[], int]) -> None:
-        """``waiting`` asks the broker how many messages of the queue nobody has yet; it may raise anything."""
+    def __init__(self, queue: str, slots: int, scratch: Path, zygote: Zygote, waiting: Callable[[], int]) -> None:
+        """``slots`` is how many files it works on at a time.
+
+        ``waiting`` asks the broker how many messages of the queue nobody has yet; it may raise anything.
+        """
+        self.id = uuid7()
         self.queue = queue
+        self.slots = slots
         self.zygote = zygote
         self._waiting = waiting
         self._busy = 0
@@ -51,6 +58,7 @@ class Worker:
         self._slots = threading.local()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
+        self._heart: threading.Thread | None = None
 
     def start(self) -> None:
         """Import the plugins in the zygote, announce them, and begin to beat; blocks while the database is away."""
@@ -67,6 +75,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 with transaction.atomic():
+                    WorkerBeat.objects.beat(self.id, self.queue, self.slots, self._keys())
                     Offer.objects.announce(self.queue, self.zygote.plugins)
                     Offer.objects.heartbeat(self.queue, self._keys())
                 break
@@ -75,7 +84,8 @@ class Worker:
                 logger.warning("database away", error=database_trouble(error), next_try_in=pause)
                 connection.close()
                 self._stopping.wait(pause)
-        threading.Thread(target=self._beat, name="picasso-heartbeat", daemon=True).start()
+        self._heart = threading.Thread(target=self._beat, name="picasso-heartbeat", daemon=True)
+        self._heart.start()
 
     @contextmanager
     def at_work(self) -> Iterator[Slot]:
@@ -108,12 +118,14 @@ class Worker:
             timer.start()
 
     def close(self) -> None:
-        """End every sandbox and remove the scratch directory."""
+        """End every sandbox, remove the scratch directory, and wait a little for the last beat."""
         self._stopping.set()
         self._stop_runners()
         self.zygote.stop()
         with contextlib.suppress(OSError):
             scratch.remove(self._scratch)
+        if self._heart:
+            self._heart.join(LAST_BEAT_SECONDS)
 
     def _stop_runners(self) -> None:
         with self._lock:
@@ -128,7 +140,7 @@ class Worker:
         return {(plugin["name"], plugin["version"]): plugin["limits"] for plugin in runnable}
 
     def _beat(self) -> None:
-        """Repeat the offers, and end the whole process if a thread is stuck long after its run's wall clock."""
+        """Show that it is alive until it is to stop; end the process if a thread is stuck long past its limit."""
         repeat_at = time.monotonic() + HEARTBEAT_SECONDS
         while not self._stopping.wait(1.0):
             show_alive(settings.PICASSO_ALIVE_FILE)
@@ -145,10 +157,14 @@ class Worker:
                 logger.critical("messages wait and none arrives, the worker ends to be started anew", queue=self.queue)
                 os.kill(os.getpid(), signal.SIGTERM)
             try:
+                WorkerBeat.objects.beat(self.id, self.queue, self.slots, self._keys())
                 Offer.objects.heartbeat(self.queue, self._keys())
             except DatabaseError as error:
                 logger.warning("database away, heartbeat not recorded", error=database_trouble(error))
                 connection.close()
+        # From now on it takes nothing more; if this fails, its silence tells the same.
+        with contextlib.suppress(DatabaseError):
+            WorkerBeat.objects.filter(pk=self.id).delete()
 
     def _is_deaf(self) -> bool:
         """Whether messages wait while this idle worker gets none.

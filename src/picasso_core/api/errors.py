@@ -11,8 +11,9 @@ from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.urls import Resolver404, resolve
 from drf_standardized_errors.handler import ExceptionHandler
-from rest_framework.exceptions import APIException, NotFound, ParseError
+from rest_framework.exceptions import APIException, NotFound, ParseError, ValidationError
 
+from .. import asking
 from ..outages import database_trouble, is_outdated
 from ..uploads import KeyReused, TooLarge
 
@@ -34,10 +35,32 @@ class NothingToRetry(APIException):
     default_detail = "No job of this file has failed, so there is nothing to do again."
 
 
+class BackfillRefused(APIException):
+    status_code = 409
+    default_code = "wrong_state"
+
+
+class Ahead(APIException):
+    status_code = 409
+    default_code = "ahead"
+    default_detail = "The log has not come so far: was it another database that this position is of?"
+
+
+class TooManyWebhooks(APIException):
+    status_code = 409
+    default_code = "too_many_webhooks"
+
+
 class IdempotencyKeyReused(APIException):
     status_code = 409
     default_code = "idempotency_key_reused"
     default_detail = "This Idempotency-Key came with another file before: a new file needs a new key."
+
+
+class DoesNotFit(ValidationError):
+    """What is asked is well formed and does not go with what is there."""
+
+    status_code = 409
 
 
 class PreconditionFailed(APIException):
@@ -82,6 +105,10 @@ class Handler(ExceptionHandler):
                 return PayloadTooLarge(str(exc))
             case KeyReused():
                 return IdempotencyKeyReused()
+            case asking.Unheard():
+                return NotFound(str(exc), exc.code)
+            case asking.Refused():
+                return BackfillRefused(str(exc), exc.code)
             case RequestDataTooBig():
                 return PayloadTooLarge("The form has too much text: a part that is a file needs a file name.")
             case TooManyFilesSent():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import Any
 
 from django import forms
@@ -12,11 +11,11 @@ from django.core.validators import RegexValidator
 from django.db.models import Exists, OuterRef, QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.drainage import set_override
-from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from ..models import File, Job
 from ..models.files import KIND
 from .pagination import PARAMETERS, instant
+from .parameters import check
 
 TOKEN = r"[A-Za-z0-9!#$&^_.+\-]+"
 
@@ -174,18 +173,6 @@ class Filters(filters.DjangoFilterBackend):
 
     def filter_queryset(self, request: Any, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         """Narrow the list. Raises ``ValidationError``."""
-        known = [*FileFilters.base_filters, *PARAMETERS]
-        errors = {}
-        for name, values in request.query_params.lists():
-            if name not in known:
-                close = get_close_matches(name, known, 1)
-                hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}."
-                errors[name] = ErrorDetail(f"There is no such parameter: {hint}", "unknown_parameter")
-            elif "" in values:
-                errors[name] = ErrorDetail("It is empty: give it a value or leave it out.", "empty")
-            elif len(values) > 1 and name != "status":
-                errors[name] = ErrorDetail("It is given more than once.", "repeated")
-        if errors:
-            raise ValidationError(errors)
+        check(request, [*FileFilters.base_filters, *PARAMETERS, "q"], several=("status",))
         narrowed: QuerySet[Any] = super().filter_queryset(request, queryset, view)
         return narrowed

@@ -8,7 +8,8 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
-from .serializers import FileSerializer, FileWhole, OfferSerializer
+from .search_pages import FoundFile
+from .serializers import FileSerializer, FileWhole
 
 UPLOAD = (
     "The bytes are kept whatever they are and processed afterwards; `Location` is where to look. A file of a type that "
@@ -105,13 +106,14 @@ list_files = extend_schema(
     operation_id="list_files",
     summary="List the files",
     description=LIST,
-    responses={200: OpenApiResponse(FileSerializer(many=True), "A page.")},
+    responses={200: OpenApiResponse(FoundFile(many=True), "A page.")},
     tags=["files"],
 )
 get_file = extend_schema(
     operation_id="get_file",
     summary="Look at a file",
-    description="With what each processor found. Ask again while `status` is `queued` or `processing`.",
+    description="With what each processor found and, in `history`, what earlier versions did. Ask again while `status` "
+    "is `queued` or `processing`.",
     parameters=[ID],
     responses={200: OpenApiResponse(FileWhole, "The File.")},
     tags=["files"],
@@ -148,19 +150,13 @@ download_artifact = extend_schema(
         ID,
         OpenApiParameter("processor", str, "path", description="The name of the processor."),
         OpenApiParameter("name", str, "path", description="The name of the artifact."),
+        OpenApiParameter("job", uuid.UUID, description="Of this Job; without it, of the one that the file shows."),
         *CONDITIONS,
         *HEADERS,
     ],
     responses=BYTES,
-    description=f"A file that a processor made, from its newest result. {DOWNLOAD}",
+    description=f"A file that a processor made, from the result that the file shows. {DOWNLOAD}",
     tags=["files"],
-)
-list_processors = extend_schema(
-    operation_id="list_processors",
-    summary="What can be run",
-    description="What the workers can run, and what is broken and why.",
-    responses={200: OpenApiResponse(OfferSerializer(many=True), "All of them.")},
-    tags=["service"],
 )
 live = extend_schema(
     operation_id="live",

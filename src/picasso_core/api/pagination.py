@@ -6,7 +6,7 @@ import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qs, urlencode
 
 from django.db import connection
@@ -116,10 +116,13 @@ _READ: dict[str, Any] = {"uploaded_at": _time, "name": _name, "size": _size}
 class Pages(BasePagination):
     """``next`` and ``previous`` are URLs, which keep the filters."""
 
+    next: object = None
+    previous: object = None
+
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """Return one page. Raises ``ValidationError`` or, for a cursor of one's own making, ``NotFound``."""
         self.url = request.build_absolute_uri()
-        ordering, size = _ordering(request), _page_size(request)
+        ordering, size = _ordering(request), page_size_of(request)
         cursor = _cursor(request, ordering)
         back = cursor is not None and cursor.back
         sign = "-" if ordering.startswith("-") != back else ""
@@ -139,7 +142,7 @@ class Pages(BasePagination):
         """Return a page with the URLs of those beside it."""
         return Response({"next": self._link(self.next), "previous": self._link(self.previous), "results": data})
 
-    def _link(self, cursor: Cursor | None) -> str | None:
+    def _link(self, cursor: object) -> str | None:
         return replace_query_param(self.url, "cursor", str(cursor)) if cursor else None
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
@@ -185,14 +188,15 @@ class Pages(BasePagination):
 def _ordering(request: Request) -> str:
     ordering = request.query_params.get("ordering", ORDERINGS[0])
     if ordering not in ORDERINGS:
-        _refuse("ordering", f"{ordering!r} is no ordering: choose among {', '.join(ORDERINGS)}.")
+        refuse("ordering", f"{ordering!r} is no ordering: choose among {', '.join(ORDERINGS)}.")
     return ordering
 
 
-def _page_size(request: Request) -> int:
+def page_size_of(request: Request) -> int:
+    """Return how many Files a page is to have. Raises ``ValidationError``."""
     asked = request.query_params.get("page_size", str(DEFAULT_SIZE))
     if not (asked.isascii() and asked.isdecimal() and asked.strip("0")):
-        _refuse("page_size", f"Write a number of Files from 1 to {MAX_SIZE}.")
+        refuse("page_size", f"Write a number of Files from 1 to {MAX_SIZE}.")
     return MAX_SIZE if len(asked.lstrip("0")) > 4 else min(int(asked), MAX_SIZE)
 
 
@@ -206,5 +210,6 @@ def _cursor(request: Request, ordering: str) -> Cursor | None:
         ) from None
 
 
-def _refuse(parameter: str, sentence: str) -> None:
+def refuse(parameter: str, sentence: str) -> NoReturn:
+    """Say what is wrong with a parameter. Raises ``ValidationError``."""
     raise ValidationError({parameter: ErrorDetail(sentence, "invalid")})

@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 
 from .authentication import SHOW_A_TOKEN
 
+CONFLICT = "It does not go with how things are; `code` and `detail` say why."
 ERRORS = {
     400: (
         "bad_request",
@@ -28,7 +29,7 @@ ERRORS = {
     401: ("not_authenticated", SHOW_A_TOKEN, "No token, or one that is not valid."),
     404: ("not_found", "There is no file with this id.", "There is no such thing."),
     405: ("method_not_allowed", 'Method "PUT" not allowed.', "Another method than those described here."),
-    409: ("nothing_to_retry", "No job of this file has failed, so there is nothing to do again.", "Nothing failed."),
+    409: ("nothing_to_retry", "No job of this file has failed, so there is nothing to do again.", CONFLICT),
     411: ("length_required", "Send a Content-Length; a chunked body without one is not accepted.", "No length."),
     412: (
         "precondition_failed",
@@ -43,7 +44,7 @@ ERRORS = {
     415: (
         "unsupported_media_type",
         "'application/json' is no form. Send multipart/form-data with one part named 'file' that has a file name.",
-        "The body is no form.",
+        "The body is of another type than is described here.",
     ),
     416: (
         "range_not_satisfiable",

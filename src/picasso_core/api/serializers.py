@@ -1,4 +1,4 @@
-"""Files, jobs and offers as JSON."""
+"""Files and jobs as JSON."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from ..models import Artifact, File, Job, Offer
+from ..models import Artifact, File, Job
 
 PENDING = (Job.State.QUEUED, Job.State.RUNNING, Job.State.WAITING)
-
-
-PROCESSOR_STATES = ("ready", "broken", "off", "absent")
 
 ID = "019e1b6c-2f6a-7cc3-98c4-dc0c0c07398f"
 FILE = {
@@ -66,11 +63,28 @@ class JobError(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
+class Shown(serializers.ListSerializer[Any]):
+    """One Job for each processor: what its File shows."""
+
+    current = True
+
+    def to_representation(self, data: Any) -> Any:
+        """Leave the others out."""
+        return super().to_representation([job for job in data.all() if job.current == self.current])
+
+
+class History(Shown):
+    """The Jobs that a File does not show: of earlier versions, and of a newer one that has no result."""
+
+    current = False
+
+
 class JobBrief(serializers.ModelSerializer[Job]):
     """A Job in a list of files."""
 
     class Meta:
         model = Job
+        list_serializer_class = Shown
         fields = read_only_fields = ("processor", "version", "state")
 
 
@@ -86,13 +100,14 @@ class ArtifactSerializer(serializers.ModelSerializer[Artifact]):
     @extend_schema_field(OpenApiTypes.URI)
     def get_url(self, artifact: Artifact) -> str:
         """Return where its bytes are."""
-        arguments = {"pk": artifact.job.file_id, "processor": artifact.job.processor, "name": artifact.name}
-        return reverse("artifact", kwargs=arguments, request=self.context.get("request"))
+        job = artifact.job
+        arguments = {"pk": job.file_id, "processor": job.processor, "name": artifact.name}
+        url = reverse("artifact", kwargs=arguments, request=self.context.get("request"))
+        return url if job.current else f"{url}?job={job.pk}"
 
 
-@extend_schema_serializer(component_name="Job")
-class JobWhole(serializers.ModelSerializer[Job]):
-    """A Job with its result."""
+class JobPast(serializers.ModelSerializer[Job]):
+    """A Job with its result, which its File does not show, or not any more."""
 
     data: Any = Data(read_only=True, help_text="What the processor found; each has its own.")
     artifacts = ArtifactSerializer(many=True, read_only=True)
@@ -101,15 +116,46 @@ class JobWhole(serializers.ModelSerializer[Job]):
 
     class Meta:
         model = Job
-        fields = read_only_fields = (
+        list_serializer_class: type[Shown] = History
+        fields: tuple[str, ...] = (
             "id", "processor", "version", "distribution", "state", "attempts", "queued_at", "started_at",
             "finished_at", "data", "artifacts", "warnings", "error",
         )  # fmt: skip
+        read_only_fields = fields
 
     @extend_schema_field(JobError(allow_null=True))
     def get_error(self, job: Job) -> dict[str, str] | None:
         """Return the code and the sentence of what went wrong, if anything did."""
         return {"code": job.error_code, "message": job.error} if job.error_code else None
+
+
+class Newer(serializers.Serializer[Any]):
+    """A newer Job whose result, if it has one, its File does not show."""
+
+    version = serializers.CharField()
+    state = serializers.ChoiceField(Job.State.choices)
+    error = serializers.CharField(help_text="What went wrong; empty if nothing did.")
+
+
+@extend_schema_serializer(component_name="Job")
+class JobWhole(JobPast):
+    """A Job with its result, which its File shows."""
+
+    newer = serializers.SerializerMethodField(
+        help_text="A newer Job of this processor, such as one that failed where this one succeeded; null for none."
+    )
+
+    class Meta(JobPast.Meta):
+        list_serializer_class = Shown
+        fields = read_only_fields = (*JobPast.Meta.fields, "newer")
+
+    @extend_schema_field(Newer(allow_null=True))
+    def get_newer(self, job: Job) -> dict[str, str] | None:
+        """Mark what is shown though it is not the newest."""
+        file: Any = job.file
+        later = [each for each in file.jobs.all() if each.processor == job.processor and each.pk > job.pk]
+        newest = max(later, key=lambda each: each.pk, default=None)
+        return newest and {"version": newest.version, "state": newest.state, "error": newest.error}
 
 
 @extend_schema_serializer(examples=[OpenApiExample("A text file", FILE | {"jobs": [JOB]})])
@@ -174,8 +220,10 @@ class FileSerializer(serializers.ModelSerializer[File]):
                         "artifacts": [],
                         "warnings": [],
                         "error": None,
+                        "newer": None,
                     }
                 ],
+                "history": [],
             },
         )
     ]
@@ -184,36 +232,14 @@ class FileWhole(FileSerializer):
     """A File with its jobs and their results."""
 
     identified_by = EvidenceList(read_only=True)
-    jobs = JobWhole(many=True, read_only=True)
+    jobs = JobWhole(many=True, read_only=True, help_text="What the file shows for each processor.")
+    history = JobPast(
+        many=True, read_only=True, source="jobs", help_text="The other Jobs: of earlier versions, and of newer ones."
+    )
 
     class Meta(FileSerializer.Meta):
-        fields = (*FileSerializer.Meta.fields[:-1], "identified_by", "jobs")  # type: ignore[assignment]
+        fields = (*FileSerializer.Meta.fields[:-1], "identified_by", "jobs", "history")  # type: ignore[assignment]
         read_only_fields = fields  # type: ignore[assignment]
-
-
-@extend_schema_serializer(component_name="Processor")
-class OfferSerializer(serializers.ModelSerializer[Offer]):
-    """What a live worker can run, or why it cannot."""
-
-    media_types = Texts(read_only=True, help_text="What it accepts; `image/*` is all images.")
-    limits = Data(read_only=True, help_text="What its process may use: seconds, bytes.")
-    state = serializers.SerializerMethodField(help_text="Whether files reach it.")
-
-    class Meta:
-        model = Offer
-        fields = read_only_fields = (
-            "processor", "version", "distribution", "media_types", "limits", "queue", "state", "error", "first_seen",
-            "last_seen",
-        )  # fmt: skip
-
-    @extend_schema_field(serializers.ChoiceField(PROCESSOR_STATES))
-    def get_state(self, offer: Offer) -> str:
-        """Say in one word whether files reach this processor."""
-        if offer.withdrawn:
-            return "absent"
-        if offer.error:
-            return "broken"
-        return "ready" if offer.enabled else "off"
 
 
 @cache
@@ -223,12 +249,13 @@ def _fields(serializer: type[FileSerializer]) -> dict[str, Any]:
 
 def reason(file: File) -> str:
     """Say in a sentence why a File's status is what it is; empty for ``processed``."""
-    jobs = list(file.jobs.all())
+    every = file.jobs.all()
+    jobs = [job for job in every if job.current]
     match file.status:
         case File.Status.QUEUED:
             return "It waits for a worker."
         case File.Status.PROCESSING:
-            return " ".join(_why_processing(jobs)) or "Its media type is being identified."
+            return " ".join(_why_processing(list(every))) or "Its media type is being identified."
         case File.Status.FAILED | File.Status.PARTIAL:
             return " ".join(f"{job.processor}: {job.error}" for job in jobs if job.state == Job.State.FAILED)
         case File.Status.UNSUPPORTED:

@@ -19,6 +19,7 @@ EXAMPLE = {
     "waiting_jobs": 0,
     "expired_leases": 0,
     "queues": [{"name": "picasso.v1", "messages": 0, "worker_seconds": 4.1}],
+    "workers": [{"queue": "picasso.v1", "slots": 2, "started_at": "2026-11-23T08:00:00.123456Z", "seen_seconds": 4.1}],
     "sweeper_seconds": 3.2,
     "orphans_removed": 0,
     "orphans_walked_at": "2026-11-23T12:00:00.123456Z",
@@ -38,6 +39,17 @@ class QueueSerializer(serializers.Serializer[Any]):
     )
 
 
+class WorkerSerializer(serializers.Serializer[Any]):
+    """One worker process."""
+
+    queue = serializers.CharField()
+    slots = serializers.IntegerField(help_text="How many files it works on at a time.")
+    started_at = serializers.DateTimeField()
+    seen_seconds = serializers.FloatField(
+        help_text="When it was last seen: every 10 seconds while it lives. Over 25 it no longer counts."
+    )
+
+
 class StatusSerializer(serializers.Serializer[Any]):
     """How the service stands; seconds are ages."""
 
@@ -50,6 +62,7 @@ class StatusSerializer(serializers.Serializer[Any]):
     waiting_jobs = serializers.IntegerField(help_text="Jobs that wait for a processor that is absent, broken or off.")
     expired_leases = serializers.IntegerField(help_text="Claims of workers that were lost, not taken over yet.")
     queues = QueueSerializer(many=True)
+    workers = WorkerSerializer(many=True, help_text="One that was killed is listed for ten minutes.")
     sweeper_seconds = serializers.FloatField(
         allow_null=True, help_text="When a sweeper was last seen: every few seconds while one lives; null for never."
     )

@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from datetime import timedelta
 from typing import Any
 
-from django.db.models import Prefetch
-from django.db.models.functions import Now
+from django.db.models import Prefetch, Q
 from django.http import Http404, HttpResponseBase
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.request import Request
@@ -25,7 +23,9 @@ from . import operations
 from .downloads import download
 from .errors import NothingToRetry
 from .filters import FileFilters, Filters
-from .serializers import FileSerializer, FileWhole, OfferSerializer
+from .parameters import check, identifier
+from .search_pages import FoundFile, SearchPages
+from .serializers import FileWhole
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +45,12 @@ class FileList(ListAPIView[File]):
     """Every File with its processing status."""
 
     errors = {"GET": (404,)}
-    serializer_class = FileSerializer
+    serializer_class = FoundFile
+    pagination_class = SearchPages
     filter_backends = (Filters,)
     filterset_class = FileFilters
     queryset = File.objects.prefetch_related(
-        Prefetch("jobs", Job.objects.only("file_id", "processor", "version", "state", "error"))
+        Prefetch("jobs", Job.objects.only("file_id", "processor", "version", "state", "error", "current"))
     )
 
     @operations.list_files
@@ -62,7 +63,9 @@ WHOLE = File.objects.prefetch_related(
     Prefetch("jobs", Job.objects.defer("detail")),
     Prefetch(
         "jobs__artifacts",
-        Artifact.objects.select_related("job").only("name", "media_type", "size", "job__file_id", "job__processor"),
+        Artifact.objects.select_related("job").only(
+            "name", "media_type", "size", "job__file_id", "job__processor", "job__current"
+        ),
     ),
 )
 
@@ -141,12 +144,13 @@ class ArtifactContent(APIView):
 
     @operations.download_artifact
     def get(self, request: Request, pk: uuid.UUID, processor: str, name: str) -> HttpResponseBase:
-        """Send those of the newest result as an attachment."""
-        found = Artifact.objects.filter(
-            job__file=pk, job__processor=processor, job__state=Job.State.SUCCEEDED, name=name
-        ).select_related("job")
+        """Send those of the result that the File shows, or of the Job that is asked for, as an attachment."""
+        check(request, ("job",))
+        job = identifier(request, "job")
+        which = Q(job=job) if job else Q(job__current=True)
+        found = Artifact.objects.filter(which, job__file=pk, job__processor=processor, name=name).select_related("job")
         # PostgreSQL refuses to look for a NUL.
-        artifact = None if "\0" in processor + name else found.order_by("-job__finished_at").first()
+        artifact = None if "\0" in processor + name else found.filter(job__state=Job.State.SUCCEEDED).first()
         if artifact is None:
             raise Http404(f"The processor {processor!r} has left no {name!r} for this file.")
         return download(
@@ -158,20 +162,6 @@ class ArtifactContent(APIView):
             tag=hashlib.sha256(artifact.key.encode()).hexdigest(),
             made_at=artifact.job.finished_at or artifact.job.queued_at,
         )
-
-
-class ProcessorList(ListAPIView[Offer]):
-    """What the workers can run, and what is broken and why."""
-
-    serializer_class = OfferSerializer
-    # An operator may forget an absent one before, with manage.py processors --forget.
-    queryset = Offer.objects.exclude(withdrawn=True, last_seen__lt=Now() - timedelta(days=30))
-    pagination_class = None
-
-    @operations.list_processors
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Answer with all."""
-        return super().get(request, *args, **kwargs)
 
 
 class Live(APIView):

@@ -14,7 +14,7 @@ from django.db.models import Count
 
 from .. import gauges, uploads
 from ..models import Job, Offer
-from ..models.offers import SILENCE
+from ..models.beats import SILENCE
 from ..outages import database_trouble
 from ..tasks import BrokerAway, doorbell
 from .findings import Finding
@@ -84,7 +84,7 @@ def processes() -> Iterator[Finding]:
 
 def processors() -> Iterator[Finding]:
     """Look for processors that are broken, and for those that Jobs wait for and no worker has."""
-    for offer in Offer.objects.filter(withdrawn=False, enabled=True).exclude(error=""):
+    for offer in Offer.objects.filter(withdrawn=False).exclude(error=""):
         yield Finding(
             f"The processor {offer.processor} ({offer.distribution}) is broken on the queue {offer.queue}: "
             f"{offer.error.rstrip('.')}. Mend that where its workers run and restart them."

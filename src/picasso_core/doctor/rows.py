@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from ..models import File, Job, Work
-from ..models.files import status_of
+from ..models.files import COUNTS, status_of
 from ..models.work import ENDED
 from ..sweeper import give_up_lost
 from .findings import Finding, batches
@@ -67,7 +67,7 @@ def _ailments(work: type[Work]) -> Iterator[tuple[models.QuerySet[Any], str, str
     )
     if work is File:
         yield (
-            File.objects.filter(File.OPEN).exclude(status__in=UNSETTLED),
+            File.objects.filter(media_type=None).exclude(status__in=UNSETTLED),
             "not identified whose status says that it is through",
             "doctor --repair queues it",
             {"status": File.Status.QUEUED, **again},
@@ -82,11 +82,11 @@ def _update(rows: models.QuerySet[Any], fields: dict[str, Any]) -> None:
 
 def statuses(repair: bool, progress: Callable[[str, int, int], None]) -> Iterator[Finding]:
     """Hold each File's status and its `processed` against its Jobs."""
-    identified = File.objects.exclude(File.OPEN).only("status", "processed")
+    identified = File.objects.exclude(media_type=None).only("status", "processed")
     total, done = identified.order_by().count(), 0
     for batch in batches(identified):
         jobs = defaultdict(list)
-        here = Job.objects.order_by().filter(file__in=[file.pk for file in batch])
+        here = Job.objects.order_by().filter(COUNTS, file__in=[file.pk for file in batch])
         for file_id, state, lane in here.values_list("file_id", "state", "lane"):
             jobs[file_id].append([state, lane])
         for file in batch:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import DEFAULT_DB_ALIAS, models, transaction
-from django.db.models import F, Q, Value
+from django.db.models import Case, F, Q, Subquery, Value, When
 from django.db.models.functions import Left, Now, StrIndex
 
 from .offers import Offer
@@ -22,6 +22,8 @@ from .work import ENDED, Work, soon, uuid7
 UNKNOWN = "application/octet-stream"
 KIND = Left(F("media_type"), StrIndex(F("media_type"), Value("/")) - 1)
 """What stands before the slash of a media type."""
+COUNTS = Q(current=True) | Q(lane="interactive", state__in=("queued", "running"))
+"""The Jobs that a File's status follows from: what it shows for each processor, and what somebody waits for."""
 
 
 def key_for(file: File, filename: str = "") -> str:
@@ -49,13 +51,23 @@ class File(Work):
     sha256 = models.CharField(max_length=64)
     media_type = models.CharField(max_length=255, null=True)
     identified_by = models.JSONField(default=list, help_text="Who said what about the media type, and why.")
+    identify_again = models.BooleanField(default=False, help_text="In the background, for a format just taught.")
+    duplicate_of = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        db_index=False,
+        related_name="+",
+        help_text="The owner's first File with the same bytes.",
+    )
     idempotency_key = models.CharField(max_length=255, null=True, help_text="By which its client may send it again.")
     uploaded_at = models.DateTimeField(db_default=Now())
     status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
     processed = models.BooleanField(default=False, help_text="It has settled with a success once; never turns back.")
 
-    OPEN: ClassVar = Q(media_type=None)
-    CLAIMED: ClassVar = {"status": Status.PROCESSING}
+    OPEN: ClassVar = Q(media_type=None) | Q(identify_again=True)
+    # To be identified once more does not disturb what is known.
+    CLAIMED: ClassVar = {"status": Case(When(media_type=None, then=Value("processing")), default=F("status"))}
     GIVEN_BACK: ClassVar[dict[str, Any]] = {}
 
     class Meta:
@@ -81,7 +93,9 @@ class File(Work):
                 KIND, F("uploaded_at").desc(), F("id").desc(), name="file_kind", condition=Q(media_type__isnull=False)
             ),
             models.Index(fields=("sha256",), name="file_sha256"),
+            models.Index(fields=("duplicate_of",), name="file_duplicate", condition=Q(duplicate_of__isnull=False)),
             models.Index(fields=("due_at",), name="file_due", condition=Q(due_at__isnull=False)),
+            models.Index(fields=("due_at",), name="file_again", condition=Q(identify_again=True)),
         )
 
     def __str__(self) -> str:
@@ -100,24 +114,35 @@ class File(Work):
             if file is not None and file.pk is not None:
                 file._settle()
 
+    @classmethod
+    def find(cls, pk: uuid.UUID) -> File | None:
+        """Return one File; None if there is no such."""
+        return next(iter(_found().objects(cls, id=pk)), None)
+
     def insert(self) -> None:
         """Add the row. Raises ``IntegrityError`` where there is one with its key."""
         values = {field.name: getattr(self, field.attname) for field in File._meta.concrete_fields}
-        ((self.uploaded_at,),) = _insertion().rows(**values)
+        ((self.uploaded_at, self.duplicate_of_id),) = _insertion(self.owner_id is not None).rows(**values)
         self._state.adding, self._state.db = False, DEFAULT_DB_ALIAS
 
     def identified(self, media_type: str, evidence: Iterable[dict[str, str]], offers: Iterable[Any]) -> bool:
         """Save the media type and a Job for each of ``offers``; False if the claim was lost."""
         with File.locked(self.pk) as file:
-            saved = self._update(**ENDED, media_type=media_type, identified_by=list(evidence))
-            if file is None or not saved:
+            fields = {"media_type": media_type, "identified_by": list(evidence), "identify_again": False}
+            if not self._update(**ENDED, **fields) or file is None:
                 return False
+            first = file.media_type is None
             self.media_type = file.media_type = media_type
-            self.jobs.model.objects.add(file, offers)
+            self.jobs.model.objects.add(file, offers, lane="interactive" if first else "backfill", first=first)
         return True
 
     def unidentifiable(self, why: str) -> bool:
-        """Save that the identification failed for good, and the Jobs of whoever takes any file; as ``identified``."""
+        """Save that the identification failed for good, and the Jobs of whoever takes any file; as ``identified``.
+
+        What had been identified before keeps its media type.
+        """
+        if self.media_type is not None:
+            return self._update(**ENDED, identify_again=False)
         evidence = [{"by": "picasso", "says": UNKNOWN, "why": f"identification_failed: {why}"}]
         return self.identified(UNKNOWN, evidence, Offer.objects.accepting(UNKNOWN, self.size))
 
@@ -147,10 +172,19 @@ class File(Work):
 
 
 @cache
-def _insertion() -> Statement:
-    given = {field.name: Parameter(File, field.name) for field in File._meta.concrete_fields}
+def _insertion(owned: bool) -> Statement:
+    given: dict[str, Any] = {field.name: Parameter(File, field.name) for field in File._meta.concrete_fields}
     del given["uploaded_at"]
-    return Statement.insert(File, given | {"due_at": soon()}, returning=["uploaded_at"])
+    # Of one's own alone: nobody learns that another has the same bytes.
+    owners = File.objects.filter(owner=Parameter(File, "owner")) if owned else File.objects.filter(owner=None)
+    same = owners.filter(sha256=Parameter(File, "sha256")).order_by("id").values("id")[:1]
+    given |= {"due_at": soon(), "duplicate_of": Subquery(same)}
+    return Statement.insert(File, given, returning=["uploaded_at", "duplicate_of"])
+
+
+@cache
+def _found() -> Statement:
+    return Statement.select(File.objects.order_by().filter(id=Parameter(File, "id")))
 
 
 @cache
@@ -162,7 +196,8 @@ def _lock() -> Statement:
 @cache
 def _jobs() -> Statement:
     job: Any = File.jobs.field.model
-    return Statement.select(job.objects.order_by().filter(file=Parameter(job, "file")).values_list("state", "lane"))
+    counts = job.objects.order_by().filter(COUNTS, file=Parameter(job, "file"))
+    return Statement.select(counts.values_list("state", "lane"))
 
 
 @cache
@@ -174,7 +209,7 @@ def _settled() -> Statement:
 
 
 def status_of(jobs: list[list[str]]) -> str:
-    """Say what the states and lanes of a File's Jobs amount to."""
+    """Say what the states and lanes of those Jobs of a File that count amount to."""
     states = {state for state, _ in jobs}
     if any(lane == "interactive" and state in ("queued", "running") for state, lane in jobs):
         return File.Status.PROCESSING

@@ -9,44 +9,43 @@ from functools import cache
 from typing import Any, ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Exists, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Now
+from django.db.models.lookups import Exact
 
+from .backfills import Backfill
 from .files import UNKNOWN, File
 from .offers import Offer
 from .statements import Parameter, Statement
+from .switches import Switch
 from .work import AS_NEW, ENDED, NOW, Work, free, losses, soon, startable, uuid7
 
 SHORTEST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(days=1)
+AGAIN = timedelta(seconds=1)
 TEMPORARY = "temporary_failure"
+EXCLUDED = "The operator keeps files of this type or size from this processor."
+UNFINISHED = ("queued", "running", "waiting")
+"""The states of a Job that is not over."""
 
 
 class Jobs(models.QuerySet["Job"]):
     """The jobs of all files."""
 
-    def add(self, file: File, offers: Iterable[Offer], *, lane: str = "interactive") -> None:
-        """Give ``file`` a Job for each offer that it has none for; only under the File's lock."""
-        self.bulk_create(
-            (
-                Job(
-                    file=file,
-                    processor=offer.processor,
-                    version=offer.version,
-                    distribution=offer.distribution,
-                    queue=offer.queue,
-                    lane=lane,
-                    **({"state": Job.State.WAITING, "due_at": None} if offer.error else {}),
-                )
-                for offer in offers
-            ),
-            ignore_conflicts=True,
-        )
+    def add(self, file: File, offers: Iterable[Offer], *, lane: str = "interactive", first: bool = False) -> None:
+        """Give ``file`` a Job for each offer that it has none for; only under the File's lock.
+
+        ``first`` says that there are no Jobs yet, so that nobody need look.
+        """
+        shown = () if first else set(self.filter(file=file, current=True).values_list("processor", flat=True))
+        for offer in offers:
+            job = Job.of(offer, file_id=file.pk, lane=lane, current=offer.processor not in shown)
+            _insertion().rows(**{field.name: getattr(job, field.attname) for field in Job._meta.concrete_fields})
 
     def retry(self, file_id: uuid.UUID) -> set[str]:
         """Queue the failed Jobs of one File again, as new; return the queues to ring."""
         with File.locked(file_id):
-            failed = self.filter(file_id=file_id, state=Job.State.FAILED)
+            failed = self.filter(file_id=file_id, state=Job.State.FAILED, current=True)
             queues = set(failed.values_list("queue", flat=True))
             failed._queue()
         return queues
@@ -54,7 +53,14 @@ class Jobs(models.QuerySet["Job"]):
     def run_again(self, job: Job) -> bool:
         """Queue a Job again that has succeeded, whose result is damaged; False if it is not one any more."""
         with File.locked(job.file_id):
-            return bool(self.filter(pk=job.pk, state=Job.State.SUCCEEDED)._queue())
+            queued = bool(self.filter(pk=job.pk, state=Job.State.SUCCEEDED)._queue())
+            if queued:
+                job.artifacts.all().delete()
+        return queued
+
+    def pass_on(self, pks: Iterable[uuid.UUID]) -> None:
+        """Have open Jobs that nobody holds published again in a moment: another worker of their queue can run them."""
+        self.filter(Job.OPEN, pk__in=pks, lease_token=None).update(due_at=Now() + AGAIN)
 
     def _queue(self) -> int:
         return self.update(
@@ -66,7 +72,23 @@ class Jobs(models.QuerySet["Job"]):
 @cache
 def _due() -> Statement:
     due = Job.objects.order_by("processor").filter(Job.OPEN, free(), startable(), file=Parameter(Job, "file"))
-    return Statement.select(due.values_list("pk", "queue", "processor", "version"))
+    switch = Switch.objects.order_by().filter(processor=OuterRef("processor"))
+    on = due.exclude(Exists(switch.filter(enabled=False)))
+    decided = {name: Subquery(switch.values(name)) for name in ("excluded", "limits")}
+    return Statement.select(on.values_list("pk", "queue", "processor", "version", "lane", *decided.values()))
+
+
+@cache
+def _insertion() -> Statement:
+    given = {field.name: Parameter(Job, field.name) for field in Job._meta.concrete_fields}
+    del given["queued_at"]
+    # Interactive work is on its way already; what a backfill takes up is published when its turn comes.
+    due = Case(
+        When(Exact(Parameter(Job, "state"), Value(Job.State.WAITING)), then=None),
+        When(Exact(Parameter(Job, "lane"), Value(Job.Lane.BACKFILL)), then=Now()),
+        default=soon(),
+    )
+    return Statement.insert(Job, given | {"due_at": due}, returning=["id"], or_ignore=True)
 
 
 class Job(Work):
@@ -86,15 +108,20 @@ class Job(Work):
         BACKFILL = "backfill"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    file = models.ForeignKey(File, models.CASCADE, related_name="jobs")
+    # The constraints' indexes begin with it.
+    file = models.ForeignKey(File, models.CASCADE, related_name="jobs", db_index=False)
     processor = models.CharField(max_length=64)
     version = models.CharField(max_length=64)
     distribution = models.CharField(max_length=255)
     queue = models.CharField(max_length=100)
     lane = models.CharField(max_length=16, choices=Lane, default=Lane.INTERACTIVE)
+    repeat = models.PositiveSmallIntegerField(default=0, help_text="How often it had been asked for before.")
+    current = models.BooleanField(default=True, help_text="It is what its File shows for the processor.")
+    backfill = models.ForeignKey(Backfill, models.SET_NULL, null=True, db_index=False, related_name="jobs")
     state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
     data = models.JSONField(default=dict)
     warnings = models.JSONField(default=list)
+    digest = models.CharField(max_length=64, blank=True, help_text="Equal for results that are identical.")
     error_code = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True, help_text="For the uploader.")
     detail = models.TextField(blank=True, help_text="For the operator: a traceback, or what the process printed last.")
@@ -110,27 +137,51 @@ class Job(Work):
 
     class Meta:
         ordering = ("processor", "queued_at")
-        constraints = (models.UniqueConstraint(fields=("file", "processor", "version"), name="one_job_each"),)
+        constraints = (
+            models.UniqueConstraint(fields=("file", "processor", "version", "repeat"), name="one_job_each"),
+            models.UniqueConstraint(
+                fields=("file", "processor"), name="one_job_shown", condition=models.Q(current=True)
+            ),
+        )
         indexes = (
             models.Index(fields=("queue", "due_at"), name="job_due", condition=Q(due_at__isnull=False)),
+            models.Index(
+                fields=("queue", "due_at"), name="job_lane", condition=Q(lane="backfill", due_at__isnull=False)
+            ),
             models.Index(
                 fields=("state", "processor", "version", "queue"),
                 name="job_pending",
                 condition=Q(state__in=("queued", "waiting")),
             ),
+            models.Index(fields=("backfill", "state"), name="job_backfill", condition=Q(backfill__isnull=False)),
+            models.Index(fields=("finished_at",), name="job_failed", condition=Q(state="failed")),
         )
 
     def __str__(self) -> str:
         return f"{self.processor} {self.version} on {self.file_id}"
 
     @classmethod
+    def of(cls, offer: Offer, **fields: Any) -> Job:
+        """Make the Job for what ``offer`` can run; it waits where that is broken."""
+        state = cls.State.WAITING if offer.error else cls.State.QUEUED
+        which = {"processor": offer.processor, "version": offer.version, "distribution": offer.distribution}
+        return cls(**which, queue=offer.queue, state=state, **fields)
+
+    @classmethod
     def due(cls, file_id: uuid.UUID) -> list[list[Any]]:
-        """Return the key, queue, processor and version of each Job of a File that could be claimed now."""
+        """Return each Job of a File that could be claimed now.
+
+        That is its key, queue, processor, version and lane, and what an operator keeps from the processor: media types
+        and limits, None for nothing.
+        """
         return _due().rows(file=file_id)
 
-    def succeed(self, data: dict[str, Any], warnings: Sequence[str], artifacts: Iterable[Artifact]) -> bool:
+    def succeed(
+        self, data: dict[str, Any], warnings: Sequence[str], artifacts: Sequence[Artifact], digest: str = ""
+    ) -> bool:
         """End with a result; False if the claim was lost, and then nothing of the result is kept."""
-        return self._end(Job.State.SUCCEEDED, artifacts, data=data, warnings=list(warnings), error_code="", error="")
+        fields = {"data": data, "warnings": list(warnings), "digest": digest, "error_code": "", "error": ""}
+        return self._end(Job.State.SUCCEEDED, artifacts, **fields)
 
     def fail(self, code: str, message: str, detail: str = "", *, attempts: int | None = None) -> bool:
         """End for good, with a sentence for the uploader; False if the claim was lost."""
@@ -140,6 +191,10 @@ class Job(Work):
     def decline(self, message: str) -> bool:
         """End because the file is not the processor's business; False if the claim was lost."""
         return self._end(Job.State.DECLINED, error_code="declined", error=message)
+
+    def exclude(self) -> bool:
+        """End because an operator keeps such files from the processor; False if the claim was lost."""
+        return self._end(Job.State.CANCELLED, error_code="excluded", error=EXCLUDED)
 
     def wait(self, message: str) -> bool:
         """Wait until the processor, which lacks something, is announced again; False if the claim was lost."""
@@ -179,15 +234,28 @@ class Job(Work):
                 queued = {"state": Job.State.QUEUED, "queued_at": Now(), "due_at": Now(), "error_code": "", "error": ""}
                 waiting.update(**queued, **fields, **counts)
 
-    def _end(self, state: str, artifacts: Iterable[Artifact] = (), **fields: Any) -> bool:
+    def _end(self, state: str, artifacts: Sequence[Artifact] = (), **fields: Any) -> bool:
         with File.locked(self.file_id) as file:
             fields = {"finished_at": NOW, "detail": "", **ENDED, **fields}
             if file is None or not self._update(state=state, **fields):
                 return False
-            if state == Job.State.SUCCEEDED:
-                self.artifacts.all().delete()
-            Artifact.objects.bulk_create(artifacts)
+            if artifacts:
+                Artifact.objects.bulk_create(artifacts)
+            if not self.current:
+                self._take_the_place(state)
         return True
+
+    def _take_the_place(self, state: str) -> None:
+        """Become what the File shows for the processor, unless that is better: a success, later or pinned."""
+        others = Job.objects.filter(file_id=self.file_id, processor=self.processor, current=True).exclude(pk=self.pk)
+        shown = others.first()
+        if shown is not None:
+            pinned = Switch.objects.filter(processor=self.processor, pinned=shown.version).exists()
+            better = shown.state == Job.State.SUCCEEDED and (state != Job.State.SUCCEEDED or pinned)
+            if better or shown.pk > self.pk:
+                return
+        others.update(current=False)
+        Job.objects.filter(pk=self.pk).update(current=True)
 
 
 class Artifact(models.Model):

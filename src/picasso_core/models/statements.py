@@ -35,7 +35,8 @@ class Statement:
         """Keep what a compiler has made, and how to read the ``columns`` that come back."""
         columns = list(columns)
         self._sql, self._params = sql, tuple(params)
-        self._attributes = [column.target.attname for column in columns]
+        # What is computed is no attribute of a model.
+        self._attributes = [column.target.attname if hasattr(column, "target") else "" for column in columns]
         self._converters = list(compiler.get_converters(columns).items())
 
     @classmethod
@@ -56,8 +57,13 @@ class Statement:
         return cls(compiler, sql + _returning(columns), params, columns)
 
     @classmethod
-    def insert(cls, model: type[models.Model], values: dict[str, Any], returning: Iterable[str]) -> Self:
-        """Insert a row of ``values``, one for each field but those that the database fills in; return these."""
+    def insert(
+        cls, model: type[models.Model], values: dict[str, Any], returning: Iterable[str], or_ignore: bool = False
+    ) -> Self:
+        """Insert a row of ``values``, one for each field but those that the database fills in; return these.
+
+        With ``or_ignore`` a row that meets another one's key is left out without an error, and nothing is returned.
+        """
         query: Any = InsertQuery(model)
         fields: list[Any] = [model._meta.get_field(name) for name in values]
         row = SimpleNamespace(**{field.attname: values[field.name] for field in fields})
@@ -65,7 +71,8 @@ class Statement:
         compiler = query.get_compiler(connection=connection)
         ((sql, params),) = compiler.as_sql()
         columns = [_column(model, name) for name in returning]
-        return cls(compiler, sql + _returning(columns), params, columns)
+        ignoring = " ON CONFLICT DO NOTHING" if or_ignore else ""
+        return cls(compiler, sql + ignoring + _returning(columns), params, columns)
 
     def rows(self, **values: Any) -> list[list[Any]]:
         """Execute it with ``values`` in the places of its parameters."""

@@ -11,7 +11,7 @@ import signal
 import struct
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,7 +48,12 @@ class Confinement:
         """Ask the kernel what it can do, unless ``mode`` is ``off``."""
         if mode == "off" or sys.platform != "linux":
             return cls(off=mode == "off")
-        return cls(landlock=landlock.abi(), seccomp=seccomp.available(), readable=readable())
+        version = landlock.abi()
+        return cls(
+            landlock=version if version and _works(lambda: landlock.restrict({}, version)) else 0,
+            seccomp=seccomp.available() and _works(seccomp.install),
+            readable=readable(),
+        )
 
     @property
     def active(self) -> bool:
@@ -96,6 +101,18 @@ class Confinement:
             landlock.restrict(rights | {folder / "input": landlock.READ, work: landlock.WRITE}, self.landlock)
         if self.seccomp:
             seccomp.install()
+
+
+def _works(part: Callable[[], None]) -> bool:
+    """Try it in a process of its own: some containers let one ask what the kernel can do, and refuse to do it."""
+    pid = os.fork()
+    if pid == 0:
+        with contextlib.suppress(OSError):
+            _no_new_privileges()
+            part()
+            os._exit(0)
+        os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
 
 
 def leave_parent(parent: int) -> None:

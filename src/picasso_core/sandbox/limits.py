@@ -1,9 +1,10 @@
-"""What one run may use: a processor asks, the operator's ceilings cap it, an error names which of the two it was."""
+"""What one run may use: a processor asks, the operator's ceilings cap it, an error names whose limit it was."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ..processors import MiB
@@ -50,14 +51,20 @@ class RunLimits:
     artifacts: int
     silence: float
     own: frozenset[str]
-    """Those that the processor set lower than the operator."""
+    """Those that the processor set lower than the operator's ceilings."""
+    switched: frozenset[str] = frozenset()
+    """Those that the operator set lower still, for this processor."""
 
     @classmethod
-    def lower_of(cls, ceilings: Ceilings, asked: Mapping[str, Any]) -> RunLimits:
-        """Take the lower of what a processor asks and what is allowed."""
+    def lower_of(
+        cls, ceilings: Ceilings, asked: Mapping[str, Any], switched: Mapping[str, Any] = MappingProxyType({})
+    ) -> RunLimits:
+        """Take the lowest of what a processor asks, what is allowed, and what is allowed to this processor."""
         most = {name: getattr(ceilings, name) for name in SETTINGS}
-        own = {name: asked[name] for name in most if name in asked and asked[name] < most[name]}
-        return cls(**{**most, **own}, own=frozenset(own))
+        own = _lower(asked, most)
+        most |= own
+        lower = _lower(switched, most)
+        return cls(**{**most, **lower}, own=frozenset(own), switched=frozenset(lower))
 
     def say(self, name: str) -> str:
         """Say a limit as a person reads it."""
@@ -68,4 +75,10 @@ class RunLimits:
 
     def whose(self, name: str) -> str:
         """Say who set it."""
+        if name in self.switched:
+            return "the operator's limit for this processor"
         return "the processor's own limit" if name in self.own else SETTINGS[name]
+
+
+def _lower(limits: Mapping[str, Any], than: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: limits[name] for name in than if name in limits and limits[name] < than[name]}

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from . import outcome, protocol, scratch
@@ -71,19 +72,19 @@ class Runner:
     ) -> Outcome:
         """Find the media type of ``path``; the data has ``media_type`` and ``evidence``."""
         request = {"op": "identify", "path": str(path), "name": name, "declared": declared}
-        found = self._run(request, IDENTIFY, owner, beat)
+        found = self._run(request, IDENTIFY, {}, owner, beat)
         return outcome.identification(found) if found.state == "succeeded" else found
 
     def process(
-        self, path: Path, *, processor: str, file: dict[str, Any], limits: Mapping[str, Any], owner: object = None,
-        beat: Callable[[], bool],
+        self, path: Path, *, processor: str, file: dict[str, Any], limits: Mapping[str, Any],
+        switched: Mapping[str, Any] = MappingProxyType({}), owner: object = None, beat: Callable[[], bool],
     ) -> Outcome:  # fmt: skip
-        """Run ``processor`` on ``path``, within the lower of ``limits`` and the ceilings.
+        """Run ``processor`` on ``path``, within the lowest of its ``limits``, the ceilings and ``switched``.
 
         ``file`` has name, media_type, size and sha256. What the run before wrote is taken away.
         """
         request = {"op": "process", "processor": processor, "path": str(path), "workdir": str(self.workdir), **file}
-        return self._run(request, limits, owner, beat)
+        return self._run(request, limits, switched, owner, beat)
 
     def stop(self) -> None:
         """End the run under way, whose outcome is then ``aborted``, and let no other begin."""
@@ -99,11 +100,12 @@ class Runner:
         scratch.remove(self.folder)
 
     def _run(
-        self, request: dict[str, Any], asked: Mapping[str, Any], owner: object, beat: Callable[[], bool]
-    ) -> Outcome:
+        self, request: dict[str, Any], asked: Mapping[str, Any], switched: Mapping[str, Any], owner: object,
+        beat: Callable[[], bool],
+    ) -> Outcome:  # fmt: skip
         if self._stopped:
             return ABORTED
-        limits = RunLimits.lower_of(self._ceilings, asked)
+        limits = RunLimits.lower_of(self._ceilings, asked, switched)
         self.deadline = time.monotonic() + limits.seconds
         try:
             child = self._ready_for(owner)

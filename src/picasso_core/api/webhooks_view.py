@@ -1,0 +1,325 @@
+"""The endpoints of webhooks: who is told of events, what was sent to them, and sending it again."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView
+
+from ..models import Delivery, Event, Webhook
+from ..webhooks.sending import URL
+from . import parameters
+from .bodies import Body, Flag, Text, Word
+from .errors import TooManyWebhooks
+from .events_view import AFTER, position_of
+
+MOST = 100
+ID = OpenApiParameter("id", uuid.UUID, "path", description="The id of the webhook.")
+DELIVERY = OpenApiParameter("delivery", uuid.UUID, "path", description="The id of the delivery.")
+LOCATION = OpenApiParameter("Location", str, "header", description="The URL of the webhook.", response=[201])
+MEMBERS: dict[str, Any] = {
+    "url": {
+        "type": "string",
+        "maxLength": 2000,
+        "pattern": URL,
+        "description": "Where to send events to. Nothing is sent to private addresses unless the operator allows it.",
+    },
+    "kinds": {
+        "type": "array",
+        "maxItems": len(Event.Kind.values),
+        "items": {"type": "string", "enum": Event.Kind.values},
+        "description": "Which kinds of events; none, or left out, is all.",
+    },
+    "enabled": {"type": "boolean", "description": "Off: nothing is sent, and it goes on where it was when on again."},
+}
+NEW = {"type": "object", "required": ["url"], "properties": MEMBERS, "additionalProperties": False}
+CHANGES = {"type": "object", "properties": MEMBERS, "additionalProperties": False}
+REPLAY = {"type": "object", "required": ["after"], "properties": {"after": AFTER}, "additionalProperties": False}
+PAGE = [
+    ID,
+    OpenApiParameter("state", {"type": "string", "enum": Delivery.State.values}, description="Those in this state."),
+    OpenApiParameter("before", uuid.UUID, description="Those made before this one; take it from `next`."),
+    OpenApiParameter("limit", parameters.LIMIT, description="How many at the most; more than 1,000 counts as 1,000."),
+]
+
+
+class WebhookSerializer(serializers.ModelSerializer[Webhook]):
+    """Who is told of events."""
+
+    kinds = serializers.ListField(
+        child=serializers.ChoiceField(Event.Kind.choices), help_text="The kinds of events it is told of; [] is all."
+    )
+    position = serializers.CharField(help_text="How far it has come in the log: deliveries are made up to there.")
+
+    class Meta:
+        model = Webhook
+        fields = read_only_fields = (
+            "id", "url", "kinds", "enabled", "reason", "failing_since", "position", "created_at",
+        )  # fmt: skip
+
+
+class WebhookWithSecret(WebhookSerializer):
+    """A new webhook."""
+
+    class Meta(WebhookSerializer.Meta):
+        fields = read_only_fields = (*WebhookSerializer.Meta.fields, "secret")  # type: ignore[assignment]
+        extra_kwargs = {"secret": {"help_text": "What its messages are signed with; shown here and never again."}}
+
+
+class DeliverySerializer(serializers.ModelSerializer[Delivery]):
+    """A message to a webhook."""
+
+    body = serializers.CharField(help_text="What is sent, to the byte.")
+
+    class Meta:
+        model = Delivery
+        fields = read_only_fields = (
+            "id", "kind", "state", "attempts", "status", "error", "due_at", "created_at", "attempted_at", "ended_at",
+            "body",
+        )  # fmt: skip
+
+
+class DeliveryPage(serializers.Serializer[Any]):
+    """Some of the deliveries."""
+
+    next = serializers.URLField(allow_null=True, help_text="The URL of those made before; null where there is none.")
+    results = DeliverySerializer(many=True)
+
+
+class WebhookBody(Body):
+    """What somebody asks for."""
+
+    url = Text(max_length=2000)
+    kinds = serializers.ListField(child=Word(Event.Kind.values), max_length=len(Event.Kind.values), required=False)
+    enabled = Flag(required=False)
+
+    def validate_url(self, url: str) -> str:
+        """Hold it against what is sent to. Raises ``ValidationError``."""
+        return matching(URL, url, "Write a URL such as https://example.org/path, without a user and a fragment.")
+
+    def validate_kinds(self, kinds: list[str]) -> list[str]:
+        """Have each once."""
+        return sorted(set(kinds))
+
+
+class ReplayBody(Body):
+    """From where to send again."""
+
+    after = Text(max_length=40)
+
+
+def matching(pattern: str, text: str, sentence: str) -> str:
+    """Return a text that matches wholly. Raises ``ValidationError``."""
+    if not re.fullmatch(pattern, text, re.ASCII):
+        raise serializers.ValidationError(sentence, "invalid")
+    return text
+
+
+class WebhookList(APIView):
+    """All webhooks."""
+
+    errors = {"POST": (409, 415)}
+
+    @extend_schema(
+        operation_id="list_webhooks",
+        summary="List the webhooks",
+        description=f"Without their secrets; there are {MOST} at the most.",
+        responses={200: OpenApiResponse(WebhookSerializer(many=True), "All of them, the oldest first.")},
+        tags=["events"],
+    )
+    def get(self, request: Request) -> Response:
+        """Answer with all."""
+        parameters.check(request, ())
+        return Response(WebhookSerializer(Webhook.objects.order_by("pk"), many=True).data)
+
+    @extend_schema(
+        operation_id="make_webhook",
+        summary="Have events sent to a URL",
+        description="From now on, each as a POST that is signed as Standard Webhooks has it. The secret to verify it "
+        "with is in the answer, and nowhere else. A webhook that has failed for three days is switched off.",
+        parameters=[LOCATION],
+        request={"application/json": NEW},
+        responses={201: OpenApiResponse(WebhookWithSecret, "The webhook with its secret.")},
+        tags=["events"],
+    )
+    def post(self, request: Request) -> Response:
+        """Make one."""
+        asked = WebhookBody(data=request.data)
+        asked.is_valid(raise_exception=True)
+        if Webhook.objects.count() >= MOST:
+            raise TooManyWebhooks(f"There are {MOST} webhooks, and no more are taken.")
+        here = Event.objects.horizon()
+        webhook = Webhook(**asked.validated_data, xid=here.xid, event=here.id)
+        webhook.save(force_insert=True)
+        webhook.refresh_from_db()
+        location = reverse("webhook", args=[webhook.pk], request=request)
+        return Response(WebhookWithSecret(webhook).data, status=201, headers={"Location": location})
+
+
+class WebhookDetail(APIView):
+    """One webhook."""
+
+    errors = {"GET": (404,), "PATCH": (404, 415), "DELETE": (404,)}
+
+    @extend_schema(
+        operation_id="get_webhook",
+        summary="Look at a webhook",
+        description="Without its secret.",
+        parameters=[ID],
+        responses={200: OpenApiResponse(WebhookSerializer, "The webhook.")},
+        tags=["events"],
+    )
+    def get(self, request: Request, pk: uuid.UUID) -> Response:
+        """Answer with it."""
+        return Response(WebhookSerializer(find(pk)).data)
+
+    @extend_schema(
+        operation_id="change_webhook",
+        summary="Change a webhook, switch it off or on",
+        description="What is left out stays as it is. Switched on, it goes on where it was.",
+        parameters=[ID],
+        request={"application/json": CHANGES},
+        responses={200: OpenApiResponse(WebhookSerializer, "The webhook.")},
+        tags=["events"],
+    )
+    def patch(self, request: Request, pk: uuid.UUID) -> Response:
+        """Change it."""
+        webhook = find(pk)
+        asked = WebhookBody(data=request.data, partial=True)
+        asked.is_valid(raise_exception=True)
+        changes = asked.validated_data
+        if "enabled" in changes:
+            webhook.switch(changes.pop("enabled"))
+        if changes:
+            Webhook.objects.filter(pk=pk).update(**changes)
+        return Response(WebhookSerializer(find(pk)).data)
+
+    @extend_schema(
+        operation_id="delete_webhook",
+        summary="Delete a webhook",
+        description="With its deliveries, also those that have not been sent.",
+        parameters=[ID],
+        responses={204: OpenApiResponse(description="It is gone.")},
+        tags=["events"],
+    )
+    def delete(self, request: Request, pk: uuid.UUID) -> Response:
+        """Remove it."""
+        find(pk).delete()
+        return Response(status=204)
+
+
+class DeliveryList(APIView):
+    """What was sent to a webhook."""
+
+    errors = {"GET": (404,)}
+
+    @extend_schema(
+        operation_id="list_deliveries",
+        summary="List what was sent to a webhook",
+        description="Newest first, in pages: follow `next` until it is null. They are kept as long as the events.",
+        parameters=PAGE,
+        responses={200: OpenApiResponse(DeliveryPage, "A page.")},
+        tags=["events"],
+    )
+    def get(self, request: Request, pk: uuid.UUID) -> Response:
+        """Answer with a page."""
+        parameters.check(request, ("state", "before", "limit"))
+        asked = {
+            "state": parameters.one_of(request, "state", Delivery.State.values),
+            "pk__lt": parameters.identifier(request, "before"),
+        }
+        limit, webhook = parameters.limit(request), find(pk)
+        found = Delivery.objects.filter(webhook=webhook, **{name: each for name, each in asked.items() if each})
+        page = list(found.order_by("-pk")[: limit + 1])
+        url = None
+        if len(page) > limit:
+            url = replace_query_param(request.build_absolute_uri(), "before", str(page[limit - 1].pk))
+        return Response({"next": url, "results": DeliverySerializer(page[:limit], many=True).data})
+
+
+class DeliveryReplay(APIView):
+    """One message once more."""
+
+    errors = {"POST": (404,)}
+
+    @extend_schema(
+        operation_id="replay_delivery",
+        summary="Send one message again",
+        description="The same, with the same `webhook-id`, whatever became of it, and with all its tries. It goes out "
+        "once the webhook is on. It takes no body.",
+        parameters=[ID, DELIVERY],
+        request=None,
+        responses={202: OpenApiResponse(DeliverySerializer, "The delivery, pending.")},
+        tags=["events"],
+    )
+    def post(self, request: Request, pk: uuid.UUID, delivery: uuid.UUID) -> Response:
+        """Have it sent."""
+        found = Delivery.objects.filter(webhook=pk, pk=delivery).first()
+        if found is None:
+            raise Http404("There is no delivery with this id at this webhook.")
+        found.again()
+        found.refresh_from_db()
+        return Response(DeliverySerializer(found).data, status=202)
+
+
+class WebhookReplay(APIView):
+    """Everything since a position once more."""
+
+    errors = {"POST": (404, 409, 415)}
+
+    @extend_schema(
+        operation_id="replay_webhook",
+        summary="Send everything since a position again",
+        description="It goes on after this position of the log. An event that was sent before is sent again with the "
+        "same `webhook-id`; one later than where it was is left out.",
+        parameters=[ID],
+        request={"application/json": REPLAY},
+        responses={202: OpenApiResponse(WebhookSerializer, "The webhook at that position.")},
+        tags=["events"],
+    )
+    def post(self, request: Request, pk: uuid.UUID) -> Response:
+        """Go there."""
+        webhook = find(pk)
+        asked = ReplayBody(data=request.data)
+        asked.is_valid(raise_exception=True)
+        webhook.replay(position_of(asked.validated_data["after"], "after"))
+        return Response(WebhookSerializer(find(pk)).data, status=202)
+
+
+class WebhookTest(APIView):
+    """A message that tells of nothing."""
+
+    errors = {"POST": (404,)}
+
+    @extend_schema(
+        operation_id="test_webhook",
+        summary="Send a message to try a webhook",
+        description="Of the type `webhook.test`; its delivery shows what came of it. It goes out once the webhook is "
+        "on. It takes no body.",
+        parameters=[ID],
+        request=None,
+        responses={202: OpenApiResponse(DeliverySerializer, "The delivery.")},
+        tags=["events"],
+    )
+    def post(self, request: Request, pk: uuid.UUID) -> Response:
+        """Have it sent."""
+        delivery = find(pk).test()
+        delivery.refresh_from_db()
+        return Response(DeliverySerializer(delivery).data, status=202)
+
+
+def find(pk: uuid.UUID) -> Webhook:
+    """Return a webhook. Raises ``Http404``."""
+    webhook = Webhook.objects.filter(pk=pk).first()
+    if webhook is None:
+        raise Http404("There is no webhook with this id.")
+    return webhook

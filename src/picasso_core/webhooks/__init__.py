@@ -1,0 +1,1 @@
+"""Tell others of events: ``signing`` by Standard Webhooks, ``sending`` to public addresses, ``delivering``."""

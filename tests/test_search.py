@@ -1,0 +1,197 @@
+"""Search: words in names and in what processors found, the best first, with the place where they stand."""
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from picasso_core.models import Artifact, Entry, File, Job
+from picasso_core.search import index
+from picasso_core.search.words import excerpt, read, words
+from tests.factories import FileFactory, JobFactory
+from tests.live import wait_until
+
+# Each step in a transaction of its own: the log shows what is committed.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def file(name: str, **found: object) -> File:
+    """Have a File of which the processors have found something."""
+    made = FileFactory(name=name, media_type="text/plain", status="processed", due_at=None)
+    for processor, data in found.items():
+        job = JobFactory(file=made, processor=processor)
+        Job.claim(job.pk).succeed(data if isinstance(data, dict) else {"text": data}, [], [])
+    return made
+
+
+def catch_up() -> None:
+    """Be the sweeper; on PostgreSQL the log shows an event once every older transaction on the server is over."""
+    newest = File.objects.order_by("-pk").first()
+
+    def done() -> bool:
+        index.catch_up(5)
+        return newest is None or Entry.objects.filter(file=newest).exists()
+
+    wait_until(done)
+    index.catch_up(5)
+
+
+def found(client, q: str, **parameters) -> list[str]:
+    answer = client.get("/files/", {"q": q, **parameters})
+    assert answer.status_code == 200, answer.json()
+    return [each["name"] for each in answer.json()["results"]]
+
+
+@pytest.fixture
+def archive():
+    """Have some files."""
+    file("harbour-report_2024.pdf", pdf="The crane was mended in May.")
+    file(
+        "notes.txt", text={"preview": "A walk along the harbour", "lines": 1, "nested": [{"deep": "lighthouse keeper"}]}
+    )
+    file("Ärger.txt", text="Müller fährt zum Hafen und zurück")
+    file("東京.txt", text="東京都の灯台は古い")
+    file("маяк.txt", text="Утро на маяке")
+    file("empty.bin")
+    catch_up()
+
+
+@pytest.mark.parametrize(
+    ("q", "names"),
+    [
+        ("harbour", ["harbour-report_2024.pdf", "notes.txt"]),
+        ("HARBOUR", ["harbour-report_2024.pdf", "notes.txt"]),
+        ("report", ["harbour-report_2024.pdf"]),
+        ("2024 crane", ["harbour-report_2024.pdf"]),
+        ("harbour -walk", ["harbour-report_2024.pdf"]),
+        ('"lighthouse keeper"', ["notes.txt"]),
+        ('"keeper lighthouse"', []),
+        ("light*", ["notes.txt"]),
+        ("light", []),
+        ("muller", ["Ärger.txt"]),
+        ("Hafen zurück", ["Ärger.txt"]),
+        ("灯台", ["東京.txt"]),
+        ("台灯", []),
+        ("東京", ["東京.txt"]),
+        ("маяке", ["маяк.txt"]),
+        ("маяк*", ["маяк.txt"]),
+        ("preview", []),
+        ("nowhere", []),
+    ],
+)
+def test_words_are_found_in_names_and_texts(client, archive, q, names):
+    assert found(client, q) == names
+
+
+def test_a_hit_tells_where_it_stands(client, archive):
+    (first, second) = client.get("/files/", {"q": "harbour"}).json()["results"]
+    assert first["match"] == [{"in": "name", "excerpt": "«harbour»-report_2024.pdf"}]
+    (match,) = second["match"]
+    assert match["in"] == "text"
+    assert "A walk along the «harbour»" in match["excerpt"]
+
+
+def test_a_search_keeps_to_the_filters(client, archive):
+    File.objects.filter(name="notes.txt").update(status="failed")
+    assert found(client, "harbour", status="failed") == ["notes.txt"]
+    assert found(client, "harbour", name="report", media_type="text/*") == ["harbour-report_2024.pdf"]
+
+
+def test_without_a_question_there_is_no_match(client, archive):
+    assert client.get("/files/").json()["results"][0]["match"] == []
+
+
+def test_pages_hold_each_hit_once_there_and_back(client):
+    names = [file(f"boat {number}.txt").name for number in range(7)]
+    catch_up()
+    page = client.get("/files/", {"q": "boat", "page_size": 3}).json()
+    seen = [page]
+    while page["next"]:
+        page = client.get(page["next"]).json()
+        seen.append(page)
+    assert sorted(each["name"] for page in seen for each in page["results"]) == names
+    assert [each["name"] for each in client.get(seen[1]["previous"]).json()["results"]] == [
+        each["name"] for each in seen[0]["results"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "attr"),
+    [
+        ({"q": ""}, "q"),
+        ({"q": "-only"}, "q"),
+        ({"q": "... !"}, "q"),
+        ({"q": "a\0b"}, "q"),
+        ({"q": "a" * 256}, "q"),
+        ({"q": "a", "ordering": "name"}, "ordering"),
+    ],
+)
+def test_what_cannot_be_looked_for_is_refused_with_a_sentence(client, parameters, attr):
+    answer = client.get("/files/", parameters)
+    assert answer.status_code == 400
+    (error,) = answer.json()["errors"]
+    assert error["attr"] == attr
+    assert error["detail"].endswith(".")
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "cT0tMQ==", "cT05OTk5OTk5OTk5", "cD0yMDI2"])
+def test_a_page_of_ones_own_making_is_404(client, cursor):
+    assert client.get("/files/", {"q": "a", "cursor": cursor}).status_code == 404
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(q=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=60))
+def test_no_question_is_an_error_of_the_service(client, q):
+    assert client.get("/files/", {"q": q}).status_code in (200, 400)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(max_size=200), q=st.text(max_size=30))
+def test_an_excerpt_shows_what_is_there(text, q):
+    shown = excerpt(text, read(q))
+    assert bool(shown) <= ("«" in shown)
+    if all(word in words(text) for word in words(q)) and len(words(q)) == 1 and read(q):
+        assert shown
+
+
+def test_the_whole_text_that_a_processor_wrote_is_searched(client):
+    made = FileFactory(name="long.pdf", media_type="application/pdf", status="processed", due_at=None)
+    job = Job.claim(JobFactory(file=made, processor="pdf").pk)
+    key = default_storage.save("artifacts/aa/text", ContentFile(b"preview " * 5000 + b"albatross"))
+    artifact = Artifact(job=job, name="text.txt", media_type="text/plain", size=1, key=key)
+    assert job.succeed({"preview": "preview preview"}, [], [artifact])
+    catch_up()
+    assert found(client, "albatross") == ["long.pdf"]
+
+
+def test_a_file_that_is_deleted_is_not_found(client, archive):
+    File.remove(File.objects.get(name="notes.txt").pk)
+    assert found(client, "harbour") == ["harbour-report_2024.pdf"]
+    file("another harbour.txt")
+    catch_up()
+    assert sorted(found(client, "harbour")) == ["another harbour.txt", "harbour-report_2024.pdf"]
+
+
+def test_a_newer_result_replaces_the_words_of_the_older(client):
+    made = file("a.txt", text="albatross")
+    catch_up()
+    Job.objects.run_again(made.jobs.get())
+    Job.claim(made.jobs.get().pk).succeed({"text": "cormorant"}, [], [])
+    wait_until(lambda: index.catch_up(5) or found(client, "cormorant"))
+    assert found(client, "albatross") == []
+
+
+def test_an_archive_from_before_is_indexed_when_asked_to(client, archive):
+    Entry.objects.all().delete()
+    assert found(client, "harbour") == []
+    assert list(index.rebuild())[-1] == 6
+    assert found(client, "harbour") == ["harbour-report_2024.pdf", "notes.txt"]
+
+
+def test_an_uploaded_text_is_found_by_a_word_in_it(instance):
+    uploaded = instance.upload(b"The cormorants of the northern skerries\n" * 40, "birds.txt")
+    instance.ended(uploaded)
+    page = instance.wait_until(lambda: instance.get("/files/?q=cormorants+skerries")["results"], 30)
+    assert [each["id"] for each in page] == [uploaded["id"]]
+    assert "«cormorants»" in page[0]["match"][0]["excerpt"]
