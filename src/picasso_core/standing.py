@@ -34,7 +34,7 @@ def read() -> list[Standing]:
     in_force = {offer.processor: offer for offer in Offer.objects.active()}
     beats = list(WorkerBeat.objects.live())
     standings = []
-    for offer in Offer.objects.all():
+    for offer in Offer.objects.order_by("processor", "-first_seen", "-pk"):
         offer.switch = switches.get(offer.processor, offer.switch)
         standings.append(
             _of(offer, in_force.get(offer.processor), [beat for beat in beats if beat.queue == offer.queue])

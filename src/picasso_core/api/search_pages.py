@@ -12,7 +12,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
 from ..models import Entry
-from ..search.index import RANKED, ranked
+from ..search.index import RANKED, having, ranked
 from ..search.words import Term, excerpt, read
 from .pagination import Pages, page_size_of, refuse
 from .serializers import FileSerializer
@@ -23,7 +23,8 @@ DESCRIPTION = (
     "Files with these words in their names or in the text that processors found, the best first: all `words`, "
     '`"a phrase"`, `begin*` of a word, `-without`. Capitals and accents make no difference. What was found a second '
     f"ago may not be there yet. Of many files the newest {RANKED:,} are ranked; a page has at most {MOST_A_PAGE}, and "
-    "files that come in meanwhile may move one to another page. Not together with `ordering`."
+    "files that come in meanwhile may move one to another page. With `ordering` all of them come in that order instead. "
+    "Where there is no word to look for, nothing is found."
 )
 
 
@@ -55,13 +56,23 @@ class FoundFile(FileSerializer):
 
 
 class SearchPages(Pages):
-    """Pages by rank where something is asked for, else by key."""
+    """Pages by rank where something is asked for and no other order, else by key."""
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
         """Return one page. Raises ``ValidationError`` or, for a cursor of one's own making, ``NotFound``."""
         if "q" not in request.query_params:
             return super().paginate_queryset(queryset, request, view)
         terms = _terms(request)
+        if "ordering" in request.query_params:
+            page = super().paginate_queryset(having(queryset, terms), request, view)
+        else:
+            page = self._by_rank(queryset, request, terms)
+        texts = dict(Entry.objects.filter(file__in=[file.pk for file in page]).values_list("file", "texts"))
+        for file in page:
+            file.match = _matches(texts.get(file.pk, {}), terms)
+        return page
+
+    def _by_rank(self, queryset: Any, request: Request, terms: list[Term]) -> list[Any]:
         self.url = request.build_absolute_uri()
         size, start = min(page_size_of(request), MOST_A_PAGE), _start(request)
         found = ranked(queryset.order_by().prefetch_related(None), terms)
@@ -69,9 +80,6 @@ class SearchPages(Pages):
         self.next = Place(start + size) if len(found) > start + size else None
         self.previous = Place(max(0, start - size)) if start else None
         files = {file.pk: file for file in queryset.filter(pk__in=page)}
-        texts = dict(Entry.objects.filter(file__in=page).values_list("file", "texts"))
-        for pk, file in files.items():
-            file.match = _matches(texts.get(pk, {}), terms)
         return [files[pk] for pk in page if pk in files]
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
@@ -93,14 +101,9 @@ class Place:
 
 def _terms(request: Request) -> list[Term]:
     asked = request.query_params["q"]
-    if "ordering" in request.query_params:
-        refuse("ordering", "What q finds comes in the order of rank: leave one of them out.")
     if "\0" in asked or len(asked) > LONGEST:
         refuse("q", f"Write at most {LONGEST} characters, and no NUL.")
-    terms = read(asked)
-    if not terms:
-        refuse("q", "There is no word in it to look for.")
-    return terms
+    return read(asked)
 
 
 def _start(request: Request) -> int:

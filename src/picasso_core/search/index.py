@@ -82,26 +82,38 @@ def rebuild() -> Iterator[int]:
         yield done
 
 
+def having(files: models.QuerySet[File], terms: Sequence[Term]) -> models.QuerySet[File]:
+    """Keep those of ``files`` that have the words; none where there are none to look for."""
+    if not terms:
+        return files.none()
+    if connection.vendor == "sqlite":
+        matching = RawSQL("SELECT rowid FROM picasso_words WHERE picasso_words MATCH %s", [_fts5(terms)])
+        return files.filter(entry__in=matching)
+    return files.filter(entry__words=_query(terms))
+
+
 def ranked(files: models.QuerySet[File], terms: Sequence[Term]) -> list[uuid.UUID]:
     """Return those of ``files`` that have the words, the best first; of many hits the newest ``RANKED``."""
+    newest = dict(having(files, terms).order_by("-pk").values_list("entry", "pk")[:RANKED])
     if connection.vendor == "sqlite":
-        return _ranked_by_fts5(files, terms)
-    query = SearchQuery(_tsquery(terms), config="simple", search_type="raw")
-    newest = files.filter(entry__words=query).order_by("-pk").values_list("pk", flat=True)[:RANKED]
-    found = Entry.objects.filter(file__in=list(newest)).annotate(rank=SearchRank(F("words"), query))
+        return _ranked_by_fts5(newest, terms) if newest else []
+    found = Entry.objects.filter(pk__in=newest).annotate(rank=SearchRank(F("words"), _query(terms)))
     return list(found.order_by("-rank", "-file").values_list("file", flat=True))
 
 
-def _ranked_by_fts5(files: models.QuerySet[File], terms: Sequence[Term]) -> list[uuid.UUID]:
-    query = _fts5(terms)
-    matching = RawSQL("SELECT rowid FROM picasso_words WHERE picasso_words MATCH %s", [query])
-    newest = dict(files.filter(entry__in=matching).order_by("-pk").values_list("entry", "pk")[:RANKED])
+def _ranked_by_fts5(newest: dict[int, uuid.UUID], terms: Sequence[Term]) -> list[uuid.UUID]:
     rank = (
         "SELECT rowid FROM picasso_words WHERE picasso_words MATCH %s AND rowid IN (SELECT value FROM json_each(%s)) "
     )
     with connection.cursor() as cursor:
-        cursor.execute(rank + "ORDER BY bm25(picasso_words, 10.0, 1.0), rowid DESC", [query, json.dumps([*newest])])
+        cursor.execute(
+            rank + "ORDER BY bm25(picasso_words, 10.0, 1.0), rowid DESC", [_fts5(terms), json.dumps([*newest])]
+        )
         return [newest[row] for (row,) in cursor.fetchall()]
+
+
+def _query(terms: Sequence[Term]) -> SearchQuery:
+    return SearchQuery(_tsquery(terms), config="simple", search_type="raw")
 
 
 def _tsquery(terms: Iterable[Term]) -> str:

@@ -50,8 +50,8 @@ def read(query: str) -> list[Term]:
         text = asked["phrase"] if asked["phrase"] is not None else asked["word"]
         if found := words(text):
             terms.append(Term(tuple(found), prefix=text.endswith("*"), without=bool(asked["minus"])))
-    wanted = any(not term.without for term in terms)
-    return terms[:MAX_TERMS] if wanted else []
+    terms = terms[:MAX_TERMS]
+    return terms if any(not term.without for term in terms) else []
 
 
 def excerpt(text: str, terms: Iterable[Term]) -> str:
