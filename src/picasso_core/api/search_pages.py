@@ -23,7 +23,7 @@ DESCRIPTION = (
     "Files with these words in their names or in the text that processors found, the best first: all `words`, "
     '`"a phrase"`, `begin*` of a word, `-without`. Capitals and accents make no difference. What was found a second '
     f"ago may not be there yet. Of many files the newest {RANKED:,} are ranked; a page has at most {MOST_A_PAGE}, and "
-    "files that come in meanwhile may move one to another page. With `ordering` all of them come in that order instead. "
+    "files that come in meanwhile may move one to another page. With `ordering` they all come in that order instead. "
     "Where there is no word to look for, nothing is found."
 )
 
