@@ -24,9 +24,9 @@ from django.conf import settings  # noqa: E402 - Django first
 from django.core.files.storage import default_storage  # noqa: E402
 from django.db.models import Max  # noqa: E402
 
+from picasso_core.doorbell import doorbell  # noqa: E402
 from picasso_core.models import File, Job, Offer  # noqa: E402
 from picasso_core.models.files import key_for  # noqa: E402
-from picasso_core.tasks import doorbell  # noqa: E402
 
 SECONDS = 60
 

@@ -129,7 +129,6 @@ STORAGES = {
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}},
 }
-FILE_UPLOAD_HANDLERS = ["picasso_core.uploads.StreamToStorage"]
 # Where workers hand files to the sandbox; on the storage's file system a file is linked, elsewhere it is copied.
 PICASSO_SCRATCH = Path(env.text("PICASSO_SCRATCH", str(DATA / "scratch")))
 # Bytes without a row are removed when they are this old: far longer than it takes from the last byte to the row.

@@ -8,7 +8,7 @@ import pytest
 from celery import current_app
 
 from picasso_core import publisher
-from picasso_core.tasks import Doorbell, doorbell
+from picasso_core.doorbell import Doorbell, doorbell
 from tests.live import wait_until
 
 
@@ -47,4 +47,22 @@ def test_a_connection_that_has_gone_stale_is_made_anew(queue):
     bell._connection.close()
     bell.ring(uuid.uuid4(), queue)
     assert bell.waiting(queue) == 2
+    bell.close()
+
+
+def test_many_are_announced_at_once_in_queues_of_their_own(queue):
+    bell, other = Doorbell(), f"{queue}.other"
+    bell.ring_all([(uuid.uuid4(), queue if number % 3 else other) for number in range(300)])
+    assert (bell.waiting(queue), bell.waiting(other)) == (200, 100)
+    bell._channel.queue_delete(other)
+    bell.close()
+
+
+def test_a_queue_that_was_deleted_is_declared_anew_and_no_message_dropped(queue):
+    bell = Doorbell()
+    bell.ring(uuid.uuid4(), queue)
+    with current_app.connection_for_write() as connection:
+        connection.default_channel.queue_delete(queue)
+    bell.ring_all([(uuid.uuid4(), queue) for _ in range(5)])
+    assert bell.waiting(queue) >= 5
     bell.close()

@@ -12,10 +12,10 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from picasso_core import sweeper
+from picasso_core.doorbell import doorbell, make_queue
 from picasso_core.models import Beat, File, Job, Offer, Switch
 from picasso_core.models.work import MAX_LOSSES
 from picasso_core.orphans import Walk
-from picasso_core.tasks import doorbell, make_queue
 from tests.clock import advance
 from tests.factories import ECHO, FileFactory, JobFactory, OfferFactory
 from tests.multiply import multiply

@@ -16,13 +16,13 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from . import archive, backfilling, feeder
+from .doorbell import BrokerAway, doorbell
 from .models import Backfill, Beat, Delivery, Event, File, Job, Offer, restored
 from .models.work import MAX_LOSSES, free, soon
 from .orphans import Walk
 from .outages import Pauses, database_trouble
 from .processes import show_alive
 from .search.index import catch_up
-from .tasks import BrokerAway, doorbell
 from .webhooks import delivering
 
 logger = structlog.get_logger(__name__)
@@ -123,8 +123,7 @@ def feed(queue: str) -> None:
     window = 2 * archive.slots_of(queue)
     room = feeder.room(queue, window)
     if room and doorbell.waiting(queue) <= window:
-        for file_id in feeder.take(queue, room):
-            doorbell.ring(file_id, queue)
+        doorbell.ring_all([(file_id, queue) for file_id in feeder.take(queue, room)])
 
 
 def publish_due(queue: str) -> bool:
@@ -133,8 +132,7 @@ def publish_due(queue: str) -> bool:
     if room <= 0:
         return False
     due = take_due(queue, room)
-    for file_id in due:
-        doorbell.ring(file_id, queue)
+    doorbell.ring_all([(file_id, queue) for file_id in due])
     return len(due) == room
 
 

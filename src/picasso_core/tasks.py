@@ -1,13 +1,11 @@
-"""The doorbell: messages that say "bring this File up to date". The only module that imports Celery."""
+"""What Celery does here: the task that a message asks for, and the worker that listens."""
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 import warnings
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,104 +19,17 @@ from celery.worker.state import maybe_shutdown
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connections
-from kombu import Connection, Exchange, Producer, Queue
+from kombu import Connection
 
 from . import execution, feeder
+from .doorbell import TASK, BrokerAway, doorbell, make_queue
 from .outages import Pauses, broker_trouble, database_trouble
 from .sandbox.client import SandboxUnavailable, Zygote
 from .worker import Worker
 
 logger = structlog.get_logger(__name__)
 
-CONFIRM_SECONDS = 2.0
 SLICE_SECONDS = 0.02
-PUBLISH_OPTIONS = {"confirm_publish": True, "read_timeout": 3, "write_timeout": 3, "max_retries": 1}
-
-
-@cache
-def make_queue(name: str) -> Queue:
-    """Return the declaration of a queue; the same everywhere, or the broker refuses it."""
-    arguments = {"x-queue-type": "quorum", "x-delivery-limit": 20}
-    return Queue(name, Exchange("", type="direct"), routing_key=name, queue_arguments=arguments)
-
-
-class BrokerAway(Exception):
-    """The broker did not confirm that it has the message."""
-
-
-class Doorbell:
-    """Publishes with confirms over a connection of its own, so that a broken one is never shared."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._connection: Connection | None = None
-        self._producer: Producer | None = None
-
-    def ring(self, file_id: uuid.UUID, queue: str) -> None:
-        """Have some worker of ``queue`` bring the File up to date. Raises ``BrokerAway`` within seconds."""
-        with self._lock:
-            fresh = self._connection is None
-            try:
-                self._publish(file_id, queue)
-            except Exception as error:
-                self._hang_up()
-                if fresh:
-                    raise BrokerAway(broker_trouble(error)) from error
-                # The connection may just have grown stale: once more over a new one.
-                try:
-                    self._publish(file_id, queue)
-                except Exception as error:
-                    self._hang_up()
-                    raise BrokerAway(broker_trouble(error)) from error
-
-    def waiting(self, queue: str) -> int:
-        """Say how many messages wait in ``queue``. Raises ``BrokerAway`` within seconds."""
-        with self._lock:
-            try:
-                channel: Any = self._open().channel
-                declared: Any = make_queue(queue)(channel).queue_declare()
-                return int(declared.message_count)
-            except Exception as error:
-                self._hang_up()
-                raise BrokerAway(broker_trouble(error)) from error
-
-    def close(self) -> None:
-        """Let the connection go."""
-        with self._lock:
-            self._hang_up()
-
-    def _publish(self, file_id: uuid.UUID, queue: str) -> None:
-        # The message is Celery's, the way to it is not: apply_async takes as long again as all the rest of an upload's.
-        task = current_app.amqp.as_task_v2(str(uuid.uuid4()), process_file.name, args=(str(file_id),))
-        self._open().publish(
-            task.body,
-            headers=task.headers,
-            serializer="json",
-            routing_key=queue,
-            declare=[make_queue(queue)],
-            # Without it a message for a queue that has gone is confirmed and dropped.
-            mandatory=True,
-            confirm_timeout=CONFIRM_SECONDS,
-            **task.properties,
-        )
-
-    def _open(self) -> Producer:
-        if self._producer is None:
-            options = PUBLISH_OPTIONS if settings.PICASSO_BROKER_IS_AMQP else {}
-            self._connection = current_app.connection_for_write(heartbeat=0, transport_options=options)
-            self._producer = Producer(self._connection.default_channel)
-        return self._producer
-
-    def _hang_up(self) -> None:
-        connection, self._connection, self._producer = self._connection, None, None
-        if connection is not None:
-            try:
-                connection.close()
-            except Exception as error:
-                logger.debug("closing a broken connection failed too", error=str(error))
-
-
-doorbell = Doorbell()
 
 
 class _Process:
@@ -129,7 +40,7 @@ class _Process:
     worker: Worker | None = None
 
 
-@shared_task(name="picasso.process_file", acks_late=True, ignore_result=True)
+@shared_task(name=TASK, acks_late=True, ignore_result=True)
 def process_file(file_id: str) -> None:
     """Bring one File up to date; nothing is raised, since the database says what is still to be done."""
     try:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 import tempfile
 import unicodedata
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import TooManyFilesSent
 from django.core.files.storage import default_storage
-from django.core.files.uploadedfile import UploadedFile
-from django.core.files.uploadhandler import FileUploadHandler
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
 from . import storage
@@ -43,79 +40,55 @@ class KeyReused(Exception):
     """An ``Idempotency-Key`` that came with another upload before."""
 
 
-class Upload(UploadedFile):  # type: ignore[type-arg]
-    """The bytes of one file part, complete and synced, in the storage's folder for files on their way in."""
+@dataclass(frozen=True)
+class Upload:
+    """The bytes of one file, complete and synced, in the storage's folder for files on their way in."""
 
-    def __init__(self, *, path: Path, name: str, content_type: str, size: int, sha256: str) -> None:
-        # Without the name, which Django would refuse where it looks like a path; ours is only ever shown.
-        super().__init__(file=None, name=None, content_type=content_type, size=size)
-        self.path = path
-        self.accepted = False
-        self.display_name = name
-        self.sha256 = sha256
-
-    def __bool__(self) -> bool:
-        """Be true without a name: Django drops file parts that are not."""
-        return True
-
-    def close(self) -> None:
-        """Remove the bytes, unless they were accepted; Django closes every upload when its request ends."""
-        if not self.accepted:
-            self.path.unlink(missing_ok=True)
+    path: Path
+    name: str
+    """Fit to be shown."""
+    declared_type: str
+    size: int
+    sha256: str
 
 
-class StreamToStorage(FileUploadHandler):
-    """Django's hook for the file part of a form: it streams to disk while it is counted and hashed.
+class Incoming:
+    """A file that streams to disk while it is counted and hashed."""
 
-    Whoever has a form read calls ``upload_interrupted`` afterwards: Django itself forgets a part that it was reading
-    when it met an error.
-    """
-
-    chunk_size = CHUNK
-    _path: Path | None = None
-    _out: io.FileIO
-    _upload: Upload | None = None
-
-    def new_file(self, *args: Any, **kwargs: Any) -> None:
-        if self._path is not None:
-            raise TooManyFilesSent("There is more than one file: send one a request.")
-        super().new_file(*args, **kwargs)
+    def __init__(self) -> None:
         self._path, self._out = storage.new_incoming()
         self._hash = hashlib.sha256()
         self._size = 0
 
-    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        self._size += len(raw_data)
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises ``TooLarge``, and ``OSError`` where the disk does not take them."""
+        self._size += len(chunk)
         if self._size > settings.PICASSO_MAX_UPLOAD_BYTES:
             raise TooLarge
-        self._hash.update(raw_data)
-        view = memoryview(raw_data)
-        while view:
-            view = view[self._out.write(view) :]
+        self._hash.update(chunk)
+        written = self._out.write(chunk)
+        while written < len(chunk):
+            written += self._out.write(memoryview(chunk)[written:])
 
-    def file_complete(self, file_size: int) -> Upload:
-        assert self._path is not None
+    def complete(self, name: str, declared_type: str) -> Upload:
+        """Sync what has come in. Raises ``OSError`` where that is not all on disk."""
         os.fsync(self._out.fileno())
         stored = os.fstat(self._out.fileno()).st_size
         self._out.close()
-        if not stored == file_size == self._size:
-            raise OSError(f"{stored} bytes are on disk of {file_size} that came in")
-        self._upload = Upload(
+        if stored != self._size:
+            raise OSError(f"{stored} bytes are on disk of {self._size} that came in")
+        return Upload(
             path=self._path,
-            name=display_name(self.file_name or ""),
-            content_type=self.content_type or "",
+            name=display_name(name),
+            declared_type=_shown(declared_type)[:255],
             size=stored,
             sha256=self._hash.hexdigest(),
         )
-        return self._upload
 
-    def upload_interrupted(self) -> None:
+    def discard(self) -> None:
         """Remove the bytes, unless they were accepted."""
-        if self._upload is not None:
-            self._upload.close()
-        elif self._path is not None:
-            self._out.close()
-            self._path.unlink(missing_ok=True)
+        self._out.close()
+        self._path.unlink(missing_ok=True)
 
 
 def accept(upload: Upload, *, owner: Any = None, key: str | None = None) -> File:
@@ -126,9 +99,9 @@ def accept(upload: Upload, *, owner: Any = None, key: str | None = None) -> File
     """
     file = File(
         owner=owner,
-        name=upload.display_name,
-        declared_type=_shown(upload.content_type or "")[:255],
-        size=upload.size or 0,
+        name=upload.name,
+        declared_type=upload.declared_type,
+        size=upload.size,
         sha256=upload.sha256,
         idempotency_key=key,
     )
@@ -138,7 +111,6 @@ def accept(upload: Upload, *, owner: Any = None, key: str | None = None) -> File
     if key and (earlier := _earlier(file)):
         return earlier
     storage.keep(upload.path, place)
-    upload.accepted = True
     file.file.name = place
     try:
         file = _insert(file)

@@ -6,7 +6,7 @@ import errno
 import logging
 from typing import Any
 
-from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation, TooManyFilesSent
+from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.urls import Resolver404, resolve
@@ -111,8 +111,6 @@ class Handler(ExceptionHandler):
                 return BackfillRefused(str(exc), exc.code)
             case RequestDataTooBig():
                 return PayloadTooLarge("The form has too much text: a part that is a file needs a file name.")
-            case TooManyFilesSent():
-                return ParseError(str(exc), "too_many_files")
             case SuspiciousOperation():
                 return ParseError(_unreadable(exc))
             case UnreadablePostError():

@@ -242,6 +242,24 @@ class FileWhole(FileSerializer):
         read_only_fields = fields  # type: ignore[assignment]
 
 
+def newcomer(file: File, url: str) -> dict[str, Any]:
+    """Return what ``FileSerializer`` says of a File that has just come in, in a tenth of its time."""
+    return {
+        "id": str(file.pk),
+        "file": f"{url}content/",
+        "name": file.name,
+        "size": file.size,
+        "sha256": file.sha256,
+        "media_type": None,
+        "uploaded_at": file.uploaded_at.isoformat().replace("+00:00", "Z"),
+        "status": file.status,
+        "processed": False,
+        "pending": 0,
+        "reason": reason(file),
+        "jobs": [],
+    }
+
+
 @cache
 def _fields(serializer: type[FileSerializer]) -> dict[str, Any]:
     return serializer().make_fields()
@@ -249,11 +267,11 @@ def _fields(serializer: type[FileSerializer]) -> dict[str, Any]:
 
 def reason(file: File) -> str:
     """Say in a sentence why a File's status is what it is; empty for ``processed``."""
+    if file.status == File.Status.QUEUED:
+        return "It waits for a worker."
     every = file.jobs.all()
     jobs = [job for job in every if job.current]
     match file.status:
-        case File.Status.QUEUED:
-            return "It waits for a worker."
         case File.Status.PROCESSING:
             return " ".join(_why_processing(list(every))) or "Its media type is being identified."
         case File.Status.FAILED | File.Status.PARTIAL:

@@ -13,10 +13,10 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count
 
 from .. import gauges, uploads
+from ..doorbell import BrokerAway, doorbell
 from ..models import Job, Offer
 from ..models.beats import SILENCE
 from ..outages import database_trouble
-from ..tasks import BrokerAway, doorbell
 from .findings import Finding
 
 SWEEPER_SILENCE = 60.0
