@@ -37,8 +37,11 @@ def new_incoming() -> tuple[Path, io.FileIO]:
     return path, io.FileIO(descriptor, "wb")
 
 
-def keep(path: Path, key: str) -> None:
-    """Move a finished, synced file into the storage under ``key``, so that it is there wholly or not at all."""
+def keep(path: Path, out: io.FileIO, key: str) -> None:
+    """Move a finished file, to which ``out`` writes, into the storage under ``key``; it survives a power failure then.
+
+    Whoever is killed in the middle leaves bytes under a key that nobody knows. Raises ``OSError`` and leaves none.
+    """
     target = local_path(default_storage, key)
     if target is None:
         with path.open("rb") as stream:
@@ -52,7 +55,13 @@ def keep(path: Path, key: str) -> None:
     except FileNotFoundError:
         _make_folder(target.parent)
         os.rename(path, target)
-    sync_folder(target.parent)
+    try:
+        # After it has its name: so the file system writes its journal once for both.
+        os.fsync(out.fileno())
+        sync_folder(target.parent)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def save_copy(path: Path, key: str) -> tuple[int, str]:
@@ -70,14 +79,13 @@ def save_copy(path: Path, key: str) -> tuple[int, str]:
         place, out = new_incoming()
         try:
             digest = hashlib.sha256()
-            with io.BufferedWriter(out) as copy:
+            with out, io.BufferedWriter(out) as copy:
                 while chunk := source.read(1 << 20):
                     digest.update(chunk)
                     copy.write(chunk)
                 copy.flush()
-                os.fsync(copy.fileno())
                 size = copy.tell()
-            keep(place, key)
+                keep(place, out, key)
         except BaseException:
             place.unlink(missing_ok=True)
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import tempfile
 import unicodedata
@@ -42,9 +43,10 @@ class KeyReused(Exception):
 
 @dataclass(frozen=True)
 class Upload:
-    """The bytes of one file, complete and synced, in the storage's folder for files on their way in."""
+    """The bytes of one file, complete, in the storage's folder for files on their way in."""
 
     path: Path
+    out: io.FileIO
     name: str
     """Fit to be shown."""
     declared_type: str
@@ -71,14 +73,13 @@ class Incoming:
             written += self._out.write(memoryview(chunk)[written:])
 
     def complete(self, name: str, declared_type: str) -> Upload:
-        """Sync what has come in. Raises ``OSError`` where that is not all on disk."""
-        os.fsync(self._out.fileno())
+        """Return what has come in. Raises ``OSError`` where that is not all in the file."""
         stored = os.fstat(self._out.fileno()).st_size
-        self._out.close()
         if stored != self._size:
-            raise OSError(f"{stored} bytes are on disk of {self._size} that came in")
+            raise OSError(f"the file has {stored} bytes of {self._size} that came in")
         return Upload(
             path=self._path,
+            out=self._out,
             name=display_name(name),
             declared_type=_shown(declared_type)[:255],
             size=stored,
@@ -110,7 +111,7 @@ def accept(upload: Upload, *, owner: Any = None, key: str | None = None) -> File
     connection.ensure_connection()
     if key and (earlier := _earlier(file)):
         return earlier
-    storage.keep(upload.path, place)
+    storage.keep(upload.path, upload.out, place)
     file.file.name = place
     try:
         file = _insert(file)

@@ -10,7 +10,8 @@ from django.db import connection, models
 from django.db.models import Expression
 from django.db.models.sql import InsertQuery, UpdateQuery
 
-PLAIN = (bool, int, str)
+PLAIN_FIELDS = (models.BooleanField, models.CharField, models.IntegerField, models.TextField)
+PLAIN_VALUES = (bool, int, str)
 
 
 class Parameter(Expression):
@@ -21,7 +22,7 @@ class Parameter(Expression):
         super().__init__(output_field=field)
         self.name = name
         # What Django makes of these is what they are, and it takes ten times as long to find that out.
-        self._plain = () if isinstance(field, models.JSONField) else PLAIN
+        self._plain = PLAIN_VALUES if isinstance(field, PLAIN_FIELDS) else ()
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
         """Leave itself among the parameters, for ``Statement`` to find."""
