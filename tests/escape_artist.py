@@ -518,6 +518,10 @@ def leave_a_thread(file):
 # --- What must work ---
 
 
+def tell_bounds(file):
+    return Result(data={"pixels": file.bounds.pixels, "pages": file.bounds.pages})
+
+
 def work_as_usual(file):
     with tempfile.TemporaryDirectory() as folder:
         inside = Path(folder).is_relative_to(file.workdir)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import signal
 import struct
 import subprocess
@@ -20,6 +21,7 @@ from picasso_core.sandbox.client import SandboxUnavailable, Zygote
 from picasso_core.sandbox.confinement import Confinement
 from picasso_core.sandbox.runner import Runner
 from picasso_core.sandbox.syscalls import ARCHITECTURES
+from tests import test_escapes
 from tests.live import ROOT, alive
 from tests.test_sandbox import run
 from tests.test_settings import GOOD, manage
@@ -107,15 +109,24 @@ def test_calls_made_in_another_way_end_the_process(machine):
     assert verdict(machine, read | 0x40000000) == seccomp.KILL  # as on x32
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the headers here are of x86-64")
-def test_the_numbers_are_the_kernels():
-    header = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
-    if not header.exists():
+HEADERS = {
+    "x86_64": Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
+    # The table of all newer architectures, aarch64 among them: its own header only includes this one.
+    "aarch64": Path("/usr/include/asm-generic/unistd.h"),
+}
+
+
+@pytest.mark.parametrize("machine", ARCHITECTURES)
+def test_the_numbers_are_the_kernels(machine):
+    if not HEADERS[machine].exists():
         pytest.skip("no kernel headers are installed")
-    words = (line.split() for line in header.read_text().splitlines() if line.startswith("#define __NR_"))
-    numbers = {name.removeprefix("__NR_"): int(number) for _, name, number in words}
-    listed = ARCHITECTURES["x86_64"].numbers
-    assert listed == {name: numbers[name] for name in listed}
+    # 3264 marks what is called otherwise on machines of 32 bits.
+    defined = re.findall(r"^#define __NR(?:3264)?_(\w+)\s+(\d+)$", HEADERS[machine].read_text(), re.MULTILINE)
+    numbers = {{"fstatat": "newfstatat"}.get(name, name): int(number) for name, number in defined}
+    known, which = ARCHITECTURES[machine], list(ARCHITECTURES).index(machine)
+    listed = known.numbers | {name: call[which] for name, call in test_escapes.BY_NUMBER.items()}
+    assert listed == {name: numbers.get(name) for name in listed}
+    assert known.seccomp == numbers["seccomp"]
 
 
 CONFINED = """

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from picasso_core.processors import Bounds
 from picasso_core.sandbox.client import Zygote
 from picasso_core.sandbox.limits import Ceilings
 from picasso_core.sandbox.outcome import Outcome
@@ -356,6 +357,11 @@ def test_what_a_processor_needs_still_works(world):
         "folder": True,
         "python": 1,
     }
+
+
+def test_a_processor_is_told_how_much_of_a_file_it_may_take_on(world, monkeypatch):
+    monkeypatch.setattr(world.runner, "_ceilings", replace(CEILINGS, bounds=Bounds(pixels=5, pages=7)))
+    assert world.attempt("tell_bounds").data == {"pixels": 5, "pages": 7}
 
 
 def test_a_real_worker_keeps_its_secrets_and_goes_on(elsewhere, tmp_path):

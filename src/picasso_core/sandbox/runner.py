@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -86,6 +87,7 @@ class Runner:
         ``file`` has name, media_type, size and sha256. What the run before wrote is taken away.
         """
         request = {"op": "process", "processor": processor, "path": str(path), "workdir": str(self.workdir), **file}
+        request["bounds"] = asdict(self._ceilings.bounds)
         return self._run(request, limits, switched, owner, beat)
 
     def stop(self) -> None:
@@ -110,9 +112,10 @@ class Runner:
         if self._stopped:
             return ABORTED
         limits = RunLimits.lower_of(self._ceilings, asked, switched)
-        self.deadline = time.monotonic() + limits.seconds
         try:
             child = self._ready_for(owner)
+            # A zygote that has to be started first takes none of the file's time.
+            self.deadline = time.monotonic() + limits.seconds
             return self._exchange(child, {**request, "max_result": limits.result}, limits, beat)
         except SandboxUnavailable as error:
             _, tail = self._replace()
