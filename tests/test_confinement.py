@@ -383,6 +383,29 @@ def test_clearing_follows_no_link(tmp_path):
     assert (outside / "kept").exists()
 
 
+BLIND = """
+import sys
+from pathlib import Path
+from picasso_core.sandbox import confinement, scratch
+confinement._give_up_privileges()
+try:
+    print(scratch.used(Path(sys.argv[1]), 0))
+except scratch.TooMuch:
+    print("too much")
+"""
+
+
+@linux
+def test_a_folder_that_cannot_be_looked_into_hides_nothing(tmp_path):
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "large").write_bytes(bytes(1 << 20))
+    (tmp_path / "hidden").chmod(0o300)
+    command = [sys.executable, "-c", BLIND, str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=30).stdout == "too much\n"
+    (tmp_path / "hidden").chmod(0o700)
+    assert int(subprocess.run(command, capture_output=True, text=True, timeout=30).stdout) >= 1 << 20
+
+
 def test_a_stale_input_is_never_written_over(zygote, tmp_path, monkeypatch):
     runner = Runner(zygote, tmp_path / "scratch")
     other, source = tmp_path / "other", tmp_path / "source"

@@ -206,6 +206,24 @@ def test_an_answer_that_breaks_the_protocol_is_refused(answer):
         validate(answer, WORK, RunLimits.lower_of(Ceilings(), {}))
 
 
+SAID = {"by": "text", "says": "text/plain", "why": "every byte is text"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"media_type": "text/plain", "evidence": [1]},
+        {"media_type": "text/plain", "evidence": [{**SAID, "why": None}]},
+        {"media_type": "text/plain", "evidence": [{**SAID, "more": "x"}]},
+        {"media_type": ["text/plain"], "evidence": [SAID]},
+        {"media_type": "text/plain\n", "evidence": [SAID]},
+        {"evidence": [SAID]},
+    ],
+)
+def test_an_identification_that_breaks_the_protocol_is_refused(data):
+    assert outcome.identification(outcome.Outcome(state="succeeded", data=data)).code == "invalid_answer"
+
+
 def test_a_good_answer_is_taken():
     found = validate(
         {"state": "succeeded", "data": {"a": 1}, "artifacts": [GOOD], "warnings": ["w"]},

@@ -46,8 +46,6 @@ class Runner:
         self._spare: WarmChild | None = None
         """Forked while the one before it works, so that nobody waits for it; it has seen no file."""
         self._log = os.open(self.folder / "log", os.O_RDWR | os.O_CREAT, 0o600)
-        # Children write to it and cannot read what one before them wrote.
-        self._log_for_child = os.open(self.folder / "log", os.O_WRONLY | os.O_APPEND)
         self._stopped = False
 
     @property
@@ -102,7 +100,6 @@ class Runner:
         if self._spare is not None:
             self._spare.end()
         os.close(self._log)
-        os.close(self._log_for_child)
         scratch.remove(self.folder)
 
     def _run(
@@ -134,7 +131,7 @@ class Runner:
             if child:
                 child.kill()
             # Made while the other goes; it has nothing to do until that is gone and the directory is empty.
-            self._child = self._take_spare() or WarmChild(self._zygote, self.folder, self._log_for_child)
+            self._child = self._take_spare() or self._fork()
         finally:
             if child:
                 child.end()
@@ -151,12 +148,20 @@ class Runner:
         spare.end()
         return None
 
+    def _fork(self) -> WarmChild:
+        # Opened anew for each: it cannot read what one before it wrote, nor leave the next a place to write at.
+        log = os.open(self.folder / "log", os.O_WRONLY | os.O_APPEND)
+        try:
+            return WarmChild(self._zygote, self.folder, log)
+        finally:
+            os.close(log)
+
     def _have_a_spare(self) -> None:
         """Have the child forked that comes after the one that is at work."""
         if self._spare is None:
             # Whoever needs it will say what is wrong.
             with suppress(SandboxUnavailable):
-                self._spare = WarmChild(self._zygote, self.folder, self._log_for_child)
+                self._spare = self._fork()
 
     def _exchange(
         self, child: WarmChild, request: dict[str, Any], limits: RunLimits, beat: Callable[[], bool]
