@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from picasso_core.patience import Connection
+from picasso_core.processors import Bounds
 from picasso_core.sandbox.limits import Ceilings
 
 from .environment import Environment
@@ -151,6 +152,10 @@ PICASSO_CEILINGS = Ceilings(
     result=env.integer("PICASSO_MAX_RESULT", default=1024**2, at_least=1024),
     artifacts=env.integer("PICASSO_MAX_ARTIFACTS", default=100),
     silence=env.integer("PICASSO_MAX_SILENCE", default=60, at_least=1),
+    bounds=Bounds(
+        pixels=env.integer("PICASSO_MAX_PIXELS", default=50_000_000, at_least=1),
+        pages=env.integer("PICASSO_MAX_PAGES", default=2_000, at_least=1),
+    ),
     reuse=env.integer("PICASSO_SANDBOX_REUSE", default=500, at_least=1),
 )
 

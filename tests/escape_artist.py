@@ -27,6 +27,8 @@ from picasso_core.processors import Artifact, Processor, Result
 
 MAGIC = b"escape\n"
 LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.mmap.restype = ctypes.c_void_p
+LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
 O_PATH, AT_EMPTY_PATH, FS_IOC_SETFLAGS, IMMUTABLE = 0o10000000, 0x1000, 0x40086602, 0x10
 ARM = platform.machine() == "aarch64"
 
@@ -502,6 +504,64 @@ def answer_twice(file):
     time.sleep(3600)
 
 
+def answer_in_parts(file, text, times):
+    """Send the same frame over and over."""
+    frame = text.encode()
+    frame = struct.pack("!I", len(frame)) + frame
+    answers = answers_of(file)
+    for _ in range(times):
+        os.write(answers, frame)
+    time.sleep(3600)
+
+
+def report_at_length(file, size):
+    return answer_in_parts(file, json.dumps({"state": "running", "done": "1" * size}), 1_000_000)
+
+
+def fill_the_disk_through_mappings(file, size):
+    """Hold removed files by one mapped page each: their descriptors are closed, and the rest is not in memory."""
+    held = []
+    while True:
+        path = file.workdir / "large"
+        with open(path, "w+b") as stream:
+            stream.write(bytes(size))
+            stream.flush()
+            page = LIBC.mmap(None, 4096, mmap.PROT_READ, mmap.MAP_SHARED, stream.fileno(), 0)
+        held.append(page)
+        path.unlink()
+        time.sleep(0.01)
+
+
+def leave_the_log_far_away(file):
+    """Have whoever writes to the same description of the log next write where no file may reach."""
+    fcntl.fcntl(2, fcntl.F_SETFL, 0)
+    os.lseek(2, 1 << 40, os.SEEK_SET)
+    return Result()
+
+
+def print_a_line(file):
+    print("hello", file=sys.stderr, flush=True)
+    return Result(data={"printed": True})
+
+
+def leave_a_spy(file):
+    def work():
+        while True:
+            with contextlib.suppress(OSError):
+                (file.workdir / "stolen").write_bytes(file.path.read_bytes())
+
+    threading.Thread(target=work, daemon=True).start()
+    return Result()
+
+
+def watch_the_work_folder(file):
+    seen = set()
+    for _ in range(20):
+        seen.update(os.listdir(file.workdir))
+        time.sleep(0.01)
+    return Result(data={"seen": sorted(seen), "threads": threading.active_count()})
+
+
 def leave_a_thread(file):
     def work():
         number = 0
@@ -516,6 +576,10 @@ def leave_a_thread(file):
 
 
 # --- What must work ---
+
+
+def tell_bounds(file):
+    return Result(data={"pixels": file.bounds.pixels, "pages": file.bounds.pages})
 
 
 def work_as_usual(file):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import signal
 import struct
 import subprocess
@@ -20,6 +21,7 @@ from picasso_core.sandbox.client import SandboxUnavailable, Zygote
 from picasso_core.sandbox.confinement import Confinement
 from picasso_core.sandbox.runner import Runner
 from picasso_core.sandbox.syscalls import ARCHITECTURES
+from tests import test_escapes
 from tests.live import ROOT, alive
 from tests.test_sandbox import run
 from tests.test_settings import GOOD, manage
@@ -107,15 +109,24 @@ def test_calls_made_in_another_way_end_the_process(machine):
     assert verdict(machine, read | 0x40000000) == seccomp.KILL  # as on x32
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the headers here are of x86-64")
-def test_the_numbers_are_the_kernels():
-    header = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
-    if not header.exists():
+HEADERS = {
+    "x86_64": Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
+    # The table of all newer architectures, aarch64 among them: its own header only includes this one.
+    "aarch64": Path("/usr/include/asm-generic/unistd.h"),
+}
+
+
+@pytest.mark.parametrize("machine", ARCHITECTURES)
+def test_the_numbers_are_the_kernels(machine):
+    if not HEADERS[machine].exists():
         pytest.skip("no kernel headers are installed")
-    words = (line.split() for line in header.read_text().splitlines() if line.startswith("#define __NR_"))
-    numbers = {name.removeprefix("__NR_"): int(number) for _, name, number in words}
-    listed = ARCHITECTURES["x86_64"].numbers
-    assert listed == {name: numbers[name] for name in listed}
+    # 3264 marks what is called otherwise on machines of 32 bits.
+    defined = re.findall(r"^#define __NR(?:3264)?_(\w+)\s+(\d+)$", HEADERS[machine].read_text(), re.MULTILINE)
+    numbers = {{"fstatat": "newfstatat"}.get(name, name): int(number) for name, number in defined}
+    known, which = ARCHITECTURES[machine], list(ARCHITECTURES).index(machine)
+    listed = known.numbers | {name: call[which] for name, call in test_escapes.BY_NUMBER.items()}
+    assert listed == {name: numbers.get(name) for name in listed}
+    assert known.seccomp == numbers["seccomp"]
 
 
 CONFINED = """
@@ -192,7 +203,9 @@ def test_what_a_kernel_cannot_enforce_is_said(tmp_path):
     assert Confinement.of("require").missing() == []
     nothing, no_files = (Confinement(seccomp=filtered).missing() for filtered in (False, True))
     assert len(nothing) == 2
-    assert no_files == ["The kernel has no Landlock (or a container forbids it): processors can read other files."]
+    (sentence,) = no_files
+    assert sentence.startswith("The kernel has no Landlock (or a container forbids it), so processors can read other")
+    assert "use Linux 5.13 or" in sentence
 
 
 @linux
@@ -226,44 +239,55 @@ def test_a_worker_that_requires_more_than_there_is_ends_with_a_sentence(tmp_path
 REFUSING = """
 import ctypes, struct, sys
 from picasso_core.sandbox.client import Zygote
-from picasso_core.sandbox.seccomp import LIBC, PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+from picasso_core.processes import LIBC
+from picasso_core.sandbox.seccomp import PR_SET_SECCOMP, SECCOMP_MODE_FILTER
 packed = bytes.fromhex(sys.argv[1])
 header = struct.pack("HxxxxxxP", len(packed) // 8, ctypes.addressof(program := ctypes.create_string_buffer(packed)))
 assert LIBC.prctl(38, 1, 0, 0, 0) == 0
 assert LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.c_char_p(header), 0, 0) == 0
-zygote = Zygote("best-effort")
-zygote.start()
-print(*zygote.missing)
-zygote.stop()
+zygote = Zygote(sys.argv[2])
+try:
+    zygote.start()
+    print(*zygote.missing)
+    zygote.stop()
+except Exception as error:
+    print(type(error).__name__, error)
 """
-PRCTL = ARCHITECTURES[platform.machine()].numbers["prctl"] if platform.machine() in ARCHITECTURES else 0
+NUMBERS = ARCHITECTURES[platform.machine()].numbers if platform.machine() in ARCHITECTURES else {"prctl": 0}
+CAPSET = 91 if platform.machine() == "aarch64" else 126
+SAYS = {
+    "landlock": (landlock.RESTRICT_SELF, seccomp.NOT_PERMITTED, "The kernel has no Landlock (or a container"),
+    # A call that succeeds and does nothing: only the attempts after it show that nothing is taken away.
+    "landlock, with a lie": (landlock.RESTRICT_SELF, seccomp.REFUSE, "use Linux 5.13 or"),
+    "seccomp": (NUMBERS["prctl"], seccomp.NOT_PERMITTED, "System calls cannot be filtered"),
+    "seccomp, with a lie": (NUMBERS["prctl"], seccomp.REFUSE, "System calls cannot be filtered"),
+    "privileges": (CAPSET, seccomp.NOT_PERMITTED, "A container forbids capset or prctl"),
+}
 
 
 @linux
-@pytest.mark.parametrize(
-    ("refused", "sentence"),
-    [
-        (landlock.RESTRICT_SELF, "The kernel has no Landlock (or a container forbids it)"),
-        (PRCTL, "System calls cannot be filtered"),
-    ],
-    ids=["landlock", "seccomp"],
-)
-def test_what_a_container_refuses_although_the_kernel_has_it_is_said_at_the_start(refused, sentence):
+@pytest.mark.parametrize("mode", ["require", "best-effort"])
+@pytest.mark.parametrize("part", SAYS)
+def test_what_a_container_refuses_although_the_kernel_has_it_is_said_at_the_start(part, mode):
+    refused, how, sentence = SAYS[part]
     of_seccomp = [
         (seccomp.LOAD, 0, 0, seccomp.ARGUMENTS),
         (seccomp.JUMP_EQUAL, 0, 1, seccomp.PR_SET_SECCOMP),
     ]
+    is_seccomp = refused == NUMBERS["prctl"]
     program = [
         (seccomp.LOAD, 0, 0, seccomp.NUMBER),
-        (seccomp.JUMP_EQUAL, 0, 3 if refused == PRCTL else 1, refused),
-        *(of_seccomp if refused == PRCTL else []),
-        (seccomp.RETURN, 0, 0, seccomp.NOT_PERMITTED),
+        (seccomp.JUMP_EQUAL, 0, 3 if is_seccomp else 1, refused),
+        *(of_seccomp if is_seccomp else []),
+        (seccomp.RETURN, 0, 0, how),
         (seccomp.RETURN, 0, 0, seccomp.ALLOW),
     ]
     packed = b"".join(struct.pack("HBBI", *each) for each in program)
-    command = [sys.executable, "-c", REFUSING, packed.hex()]
+    command = [sys.executable, "-c", REFUSING, packed.hex(), mode]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert sentence in done.stdout, done.stderr
+    assert done.stdout.startswith("SandboxUnavailable PICASSO_SANDBOX is require. ") == (mode == "require")
+    assert done.stdout.count(". ") == (mode == "require")
 
 
 @linux
@@ -357,6 +381,29 @@ def test_clearing_follows_no_link(tmp_path):
     scratch.empty(folder)
     assert list(folder.iterdir()) == []
     assert (outside / "kept").exists()
+
+
+BLIND = """
+import sys
+from pathlib import Path
+from picasso_core.sandbox import confinement, scratch
+confinement._give_up_privileges()
+try:
+    print(scratch.used(Path(sys.argv[1]), 0))
+except scratch.TooMuch:
+    print("too much")
+"""
+
+
+@linux
+def test_a_folder_that_cannot_be_looked_into_hides_nothing(tmp_path):
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "large").write_bytes(bytes(1 << 20))
+    (tmp_path / "hidden").chmod(0o300)
+    command = [sys.executable, "-c", BLIND, str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=30).stdout == "too much\n"
+    (tmp_path / "hidden").chmod(0o700)
+    assert int(subprocess.run(command, capture_output=True, text=True, timeout=30).stdout) >= 1 << 20
 
 
 def test_a_stale_input_is_never_written_over(zygote, tmp_path, monkeypatch):

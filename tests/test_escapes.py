@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from picasso_core.processors import Bounds
 from picasso_core.sandbox.client import Zygote
 from picasso_core.sandbox.limits import Ceilings
 from picasso_core.sandbox.outcome import Outcome
@@ -95,13 +96,13 @@ class World:
         for each in (self.broker, self.unix, self.abstract):
             each.close()
 
-    def attempt(self, name: str, *arguments: object, **limits: float) -> Outcome:
+    def attempt(self, name: str, *arguments: object, owner: object = None, **limits: float) -> Outcome:
         """Upload an order to try ``name`` and have it processed; the stored bytes must not have changed."""
         content = order(name, *arguments)
         self.stored.unlink(missing_ok=True)
         self.stored.write_bytes(content)
         before = self.stored.stat()
-        found = self._run("escape", limits)
+        found = self._run("escape", limits, owner)
         after = self.stored.stat()
         assert self.stored.read_bytes() == content
         same = ("st_mode", "st_uid", "st_gid", "st_size", "st_mtime_ns", "st_ino", "st_nlink")
@@ -115,10 +116,12 @@ class World:
         self.stored.write_bytes(b"picasso-echo\nhello")
         return self._run("echo", {}).data == {"text": "hello"}
 
-    def _run(self, processor: str, limits: dict[str, float]) -> Outcome:
+    def _run(self, processor: str, limits: dict[str, float], owner: object = None) -> Outcome:
         file = {"name": "n", "media_type": "application/x-escape", "size": 1, "sha256": "0" * 64}
         with self.runner.input(self.stored) as path:
-            return self.runner.process(path, processor=processor, file=file, limits=limits, beat=lambda: True)
+            return self.runner.process(
+                path, processor=processor, file=file, limits=limits, owner=owner, beat=lambda: True
+            )
 
 
 @pytest.fixture(scope="module")
@@ -290,6 +293,26 @@ ENDS: dict[str, tuple[tuple[object, ...], str, str]] = {
     "a frame without end": (("answer_with", "ffffffff"), "output_limit", ""),
     "a frame that is no JSON": (("answer_with", "00000001ff"), "invalid_answer", ""),
     "a frame that is no answer": (("answer_with", "000000027b7d"), "invalid_answer", ""),
+    "long progress": (("report_at_length", 1_000_000), "invalid_answer", ""),
+    "removed files that are mapped": (("fill_the_disk_through_mappings", 1 * MiB), "output_limit", "more than 4 MiB"),
+    **{
+        f"an answer with {what}": (("answer_in_parts", text, 1), "invalid_answer", "does not accept")
+        for what, text in {
+            "a limit that is none": '{"exceeded": ["memory"]}',
+            "a state that is none": '{"state": {}}',
+            "a long code": json.dumps({"state": "failed", "code": "x" * 65, "message": "m"}),
+            "not a number": '{"state": "succeeded", "data": {"a": NaN}}',
+            "a number beyond all": '{"state": "succeeded", "data": {"a": -1e999}}',
+            "a number of a million digits": '{"state": "succeeded", "data": {"a": ' + "1" * 1_000_000 + "}}",
+            "a deep list": '{"state": "succeeded", "data": {"a": ' + "[" * 100_000 + "]" * 100_000 + "}}",
+            "a name of no artifact": json.dumps(
+                {"state": "succeeded", "artifacts": [{"name": "a/b", "path": "/a", "media_type": "a/b"}]}
+            ),
+            "a path that is none": json.dumps(
+                {"state": "succeeded", "artifacts": [{"name": "a", "path": "\0\ud800", "media_type": "a/b"}]}
+            ),
+        }.items()
+    },
 }
 
 
@@ -343,6 +366,25 @@ def test_threads_that_were_left_behind_do_nothing_between_runs(world):
     assert world.is_still_served()
 
 
+def test_what_one_owner_leaves_behind_does_not_meet_the_next(world):
+    assert world.attempt("leave_a_spy", owner=1).state == "succeeded"
+    assert world.attempt("watch_the_work_folder", owner=2).data == {"seen": [], "threads": 1}
+    assert world.is_still_served()
+
+
+def test_what_one_file_does_to_the_log_is_not_done_to_the_next_process(world):
+    assert world.attempt("leave_the_log_far_away", owner=1).state == "succeeded"
+    assert world.attempt("print_a_line", owner=2).data == {"printed": True}
+    assert world.is_still_served()
+
+
+def test_keys_given_twice_and_numbers_of_thousands_of_digits_are_taken_as_json_has_them(world):
+    number = "9" * 4000
+    text = '{"state": "succeeded", "data": {"a": 1, "a": ' + number + "}}"
+    assert world.attempt("answer_in_parts", text, 1, owner=1).data == {"a": int(number)}
+    assert world.is_still_served()
+
+
 def test_an_answer_given_in_advance_is_nobodys(world):
     assert world.attempt("answer_twice").data == {"stale": True}
     assert world.is_still_served()
@@ -358,6 +400,11 @@ def test_what_a_processor_needs_still_works(world):
         "folder": True,
         "python": 1,
     }
+
+
+def test_a_processor_is_told_how_much_of_a_file_it_may_take_on(world, monkeypatch):
+    monkeypatch.setattr(world.runner, "_ceilings", replace(CEILINGS, bounds=Bounds(pixels=5, pages=7)))
+    assert world.attempt("tell_bounds").data == {"pixels": 5, "pages": 7}
 
 
 def test_a_real_worker_keeps_its_secrets_and_goes_on(elsewhere, tmp_path):

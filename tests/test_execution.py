@@ -1,5 +1,7 @@
 """Bring one File up to date, through the real sandbox: every end that a run can have."""
 
+from dataclasses import replace
+
 import pytest
 from django.core.files.storage import default_storage
 
@@ -122,6 +124,16 @@ def test_a_missing_dependency_breaks_the_offer_and_the_job_waits(slot):
     assert (job.state, job.attempts) == ("waiting", 0)
     assert Offer.objects.get().error == "The echo file asked for it."
     assert file.status == "unsupported"
+
+
+def test_one_file_does_not_take_a_processor_from_all_others(slot, zygote):
+    samples = {plugin["name"]: plugin["samples"] for plugin in zygote.plugins}
+    file, job = end(b"picasso-echo\nraise MissingDependency", replace(slot, samples=samples))
+    assert (job.state, job.error, file.status) == ("waiting", "The echo file asked for it.", "unsupported")
+    assert Offer.objects.get().error == ""
+    other = FileFactory()
+    process(other.pk, slot)
+    assert File.objects.get(pk=other.pk).status == "processed"
 
 
 def test_a_file_that_nobody_accepts_is_unsupported_and_kept(slot):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -56,6 +57,39 @@ def test_a_child_serves_one_owner(runner, tmp_path):
     assert runner._child.pid != child
 
 
+def test_the_process_for_the_next_owner_is_there_before_its_file(runner, tmp_path):
+    run(runner, tmp_path, b"picasso-echo\none", owner=1)
+    spare = runner._spare.pid
+    run(runner, tmp_path, b"picasso-echo\none", owner=2)
+    assert runner._child.pid == spare != runner._spare.pid
+
+
+def test_a_zygote_that_ends_between_two_files_costs_neither(tmp_path):
+    zygote = Zygote()
+    zygote.start()
+    runner = Runner(zygote, tmp_path / "scratch")
+    run(runner, tmp_path, b"picasso-echo\none")
+    zygote._process.kill()
+    zygote._process.wait()
+    assert run(runner, tmp_path, b"picasso-echo\ntwo").data == {"text": "two"}
+    runner.close()
+    zygote.stop()
+
+
+def test_what_a_service_manager_sends_to_all_processes_ends_only_the_worker(tmp_path):
+    zygote = Zygote()
+    zygote.start()
+    runner = Runner(zygote, tmp_path / "scratch")
+    run(runner, tmp_path, b"picasso-echo\none")
+    child = runner._child.pid
+    for pid in (zygote._process.pid, child):
+        os.kill(pid, signal.SIGTERM)
+    assert run(runner, tmp_path, b"picasso-echo\ntwo").state == "succeeded"
+    assert runner._child.pid == child
+    runner.close()
+    zygote.stop()
+
+
 def test_a_child_is_replaced_after_as_many_files_as_is_set(zygote, tmp_path):
     runner = Runner(zygote, tmp_path / "scratch", Ceilings(reuse=2))
     children = []
@@ -103,8 +137,8 @@ def test_the_children_end_with_the_zygote_and_a_new_one_serves(tmp_path):
     runner = Runner(zygote, tmp_path / "scratch")
     run(runner, tmp_path, b"picasso-echo\none")
     child = runner._child.pid
-    os.kill(zygote._process.pid, signal.SIGKILL)
-    assert run(runner, tmp_path, b"picasso-echo\nsleep 2").code == "crashed"
+    threading.Timer(0.2, zygote._process.kill).start()
+    assert run(runner, tmp_path, b"picasso-echo\nsleep 4").code == "crashed"
     deadline = time.monotonic() + 5
     while alive([child]) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -170,6 +204,24 @@ GOOD = {"name": "a.txt", "path": "/scratch/work/a.txt", "media_type": "text/plai
 def test_an_answer_that_breaks_the_protocol_is_refused(answer):
     with pytest.raises(Unacceptable):
         validate(answer, WORK, RunLimits.lower_of(Ceilings(), {}))
+
+
+SAID = {"by": "text", "says": "text/plain", "why": "every byte is text"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"media_type": "text/plain", "evidence": [1]},
+        {"media_type": "text/plain", "evidence": [{**SAID, "why": None}]},
+        {"media_type": "text/plain", "evidence": [{**SAID, "more": "x"}]},
+        {"media_type": ["text/plain"], "evidence": [SAID]},
+        {"media_type": "text/plain\n", "evidence": [SAID]},
+        {"evidence": [SAID]},
+    ],
+)
+def test_an_identification_that_breaks_the_protocol_is_refused(data):
+    assert outcome.identification(outcome.Outcome(state="succeeded", data=data)).code == "invalid_answer"
 
 
 def test_a_good_answer_is_taken():

@@ -210,3 +210,13 @@ def test_an_uploaded_text_is_found_by_a_word_in_it(instance):
     page = instance.wait_until(lambda: instance.get("/files/?q=cormorants+skerries")["results"], 30)
     assert [each["id"] for each in page] == [uploaded["id"]]
     assert "«cormorants»" in page[0]["match"][0]["excerpt"]
+
+
+def test_a_text_of_more_words_than_an_index_takes_is_found_by_the_first_and_holds_nobody_up(client):
+    # Each is short and unfolds into twenty letters.
+    many = " ".join(f"\ufdfa{number:x}" for number in range(60_000))
+    file("many.txt", one=many, two=many[::-1], text="lighthouse")
+    file("next.txt", text="harbour")
+    catch_up()
+    assert found(client, "harbour") == ["next.txt"]
+    assert found(client, "many") == found(client, "\ufdfa1f") == ["many.txt"]

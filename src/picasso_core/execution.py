@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from . import storage
+from .lacking import manages_a_sample
 from .models import Artifact, File, Job, Offer, Switch, Work
 from .models.files import UNKNOWN
 from .outlast import beat_of, outlast
@@ -37,6 +38,8 @@ class Slot:
     offered: Mapping[tuple[str, str], dict[str, Any]]
     """(processor, version) to limits."""
     stopping: Callable[[], bool]
+    samples: Mapping[str, str] = field(default_factory=dict)
+    """Where processors have files of their own to be tried with."""
 
 
 @dataclass(frozen=True)
@@ -117,25 +120,31 @@ def run(job_id: uuid.UUID, file: File, path: Path | None, slot: Slot, switch: Sw
     if not switch.takes(file.media_type or UNKNOWN, file.size):
         outlast(job.exclude, slot.stopping)
         return True
-    started = time.monotonic()
+    started, limits = time.monotonic(), slot.offered[job.processor, job.version]
     outcome = failure("content_missing")
     if path:
         outcome = slot.runner.process(
             path,
             processor=job.processor,
             file={"name": file.name, "media_type": file.media_type, "size": file.size, "sha256": file.sha256},
-            limits=slot.offered[job.processor, job.version],
+            limits=limits,
             switched=switch.limits,
             owner=file.owner_id,
             beat=beat_of(job),
         )
-    outlast(lambda: record(job, outcome), slot.stopping)
+    believed = outcome.state != "missing" or not manages_a_sample(
+        slot.runner, job.processor, slot.samples.get(job.processor, ""), limits, beat_of(job)
+    )
+    outlast(lambda: record(job, outcome, believed=believed), slot.stopping)
     _log(outcome.state, started, file=file.pk, job=job.pk, processor=job.processor, code=outcome.code)
     return True
 
 
-def record(job: Job, outcome: Outcome) -> None:
-    """Write the end of a run, fenced by the claim; a result whose claim was lost is thrown away."""
+def record(job: Job, outcome: Outcome, *, believed: bool = True) -> None:
+    """Write the end of a run, fenced by the claim; a result whose claim was lost is thrown away.
+
+    Where a run that lacked something is not ``believed``, its Job alone waits, and others go on.
+    """
     if outcome.state == "failed" and outcome.detail:
         who = {"processor": job.processor, "version": job.version, "distribution": job.distribution}
         logger.error("processor at fault", file=str(job.file_id), job=str(job.pk), detail=outcome.detail, **who)
@@ -147,7 +156,8 @@ def record(job: Job, outcome: Outcome) -> None:
         case "temporary":
             job.postpone(outcome.message)
         case "missing":
-            Offer.objects.break_down(job.processor, job.version, job.queue, outcome.message)
+            if believed:
+                Offer.objects.break_down(job.processor, job.version, job.queue, outcome.message)
             job.wait(outcome.message)
         case "aborted":
             _give_back(job, outcome)

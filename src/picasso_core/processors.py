@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
-__all__ = ["Artifact", "GiB", "KiB", "Limits", "MiB", "Processor", "Result", "SourceFile", "accepts"]
+__all__ = ["Artifact", "Bounds", "GiB", "KiB", "Limits", "MiB", "Processor", "Result", "SourceFile", "accepts"]
 
 KiB = 1024
 MiB = 1024 * KiB
@@ -34,6 +34,19 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """How much there may be in a file; a processor that finds more raises ``InvalidFile`` and names the setting.
+
+    A few bytes can ask for more than there is of time and memory: a file says so itself, before it is decoded.
+    """
+
+    pixels: int = 50_000_000
+    """That are decoded of an image: PICASSO_MAX_PIXELS."""
+    pages: int = 2_000
+    """Of a document: PICASSO_MAX_PAGES."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFile:
     """An uploaded file, on local disk for as long as ``process()`` runs."""
 
@@ -48,6 +61,8 @@ class SourceFile:
     """64 lower-case hexadecimal digits."""
     workdir: Path
     """An empty directory for artifacts and scratch files, removed afterwards."""
+    bounds: Bounds = field(default_factory=Bounds)
+    """What the operator allows."""
     report: Callable[[int, int], None] = field(default=lambda done, total: None, repr=False)
 
     def open(self) -> BinaryIO:

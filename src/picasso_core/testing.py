@@ -11,11 +11,13 @@ from pathlib import Path
 
 from .exceptions import ProcessorError
 from .plugins import problems
-from .processors import ARTIFACT_NAME, Processor, Result, SourceFile, accepts
+from .processors import ARTIFACT_NAME, Bounds, Processor, Result, SourceFile, accepts
 
 
 @contextmanager
-def source_file(content: bytes | Path, *, name: str = "sample", media_type: str) -> Iterator[SourceFile]:
+def source_file(
+    content: bytes | Path, *, name: str = "sample", media_type: str, bounds: Bounds | None = None
+) -> Iterator[SourceFile]:
     """Make the ``SourceFile`` that a processor would get for ``content``: bytes, or the path of a file."""
     with tempfile.TemporaryDirectory(prefix="picasso-test-") as folder:
         path = content if isinstance(content, Path) else Path(folder, "input")
@@ -31,6 +33,7 @@ def source_file(content: bytes | Path, *, name: str = "sample", media_type: str)
             size=len(body),
             sha256=hashlib.sha256(body).hexdigest(),
             workdir=workdir,
+            bounds=bounds or Bounds(),
         )
 
 

@@ -105,7 +105,14 @@ class Worker:
             runner = Runner(self.zygote, self._scratch, settings.PICASSO_CEILINGS)
             with self._lock:
                 self._runners.append(runner)
-            slot = Slot(runner=runner, queue=self.queue, offered=self._offered(), stopping=self._stopping.is_set)
+            samples = {plugin["name"]: plugin["samples"] for plugin in self.zygote.plugins}
+            slot = Slot(
+                runner=runner,
+                queue=self.queue,
+                offered=self._offered(),
+                stopping=self._stopping.is_set,
+                samples=samples,
+            )
             self._slots.slot = slot
         return slot
 

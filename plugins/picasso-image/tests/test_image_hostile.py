@@ -15,7 +15,7 @@ from image_kit import SAMPLES, data_of, encoded, processed, sample_type
 from PIL import Image, ImageFile
 
 from picasso_core.exceptions import InvalidFile, ProcessorError
-from picasso_core.processors import MiB
+from picasso_core.processors import Bounds, MiB
 from picasso_core.testing import source_file
 from picasso_image import ImageProcessor
 
@@ -39,6 +39,14 @@ def test_more_than_50_megapixels_are_refused_before_they_are_decoded(size: tuple
     error = refusal(png_header(*size) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
     assert "the limit is 50" in error.message
     assert error.code == "limit_exceeded"
+
+
+def test_the_operator_sets_how_many_megapixels_are_decoded() -> None:
+    content = encoded(Image.new("L", (1001, 1000)), "PNG")
+    bounds = Bounds(pixels=1_000_000)
+    with source_file(content, media_type="image/png", bounds=bounds) as file, pytest.raises(InvalidFile) as caught:
+        ImageProcessor().process(file)
+    assert caught.value.message == "The image has 1.0 megapixels; the limit is 1 (PICASSO_MAX_PIXELS)."
 
 
 def test_only_the_frame_that_is_decoded_counts_for_the_limit() -> None:

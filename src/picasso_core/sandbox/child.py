@@ -13,7 +13,7 @@ from typing import Any
 
 from ..exceptions import Declined, InvalidFile, MissingDependency, ProcessorError, TemporaryFailure
 from ..identification import identify
-from ..processors import Processor, Result, SourceFile
+from ..processors import Bounds, Processor, Result, SourceFile
 from .confinement import Confinement, keep_only
 from .protocol import FrameTooLarge, encode, read_frame, write_all
 
@@ -98,6 +98,7 @@ def _process(request: dict[str, Any], processor: Processor, emit: Emit) -> bytes
         size=request["size"],
         sha256=request["sha256"],
         workdir=Path(request["workdir"]),
+        bounds=Bounds(**request["bounds"]),
         report=_Progress(emit),
     )
     result = processor.process(file)

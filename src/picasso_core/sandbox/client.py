@@ -49,6 +49,11 @@ class Zygote:
         with self._lock:
             self._start()
 
+    def is_running(self) -> bool:
+        """Whether it lives, and with it the children that it forked."""
+        process = self._process
+        return process is not None and process.poll() is None
+
     def fork(self, folder: Path, log: int) -> tuple[int, int, int]:
         """Fork a child that works in ``folder``; return its pid, where to write requests and where to read answers.
 
@@ -58,7 +63,7 @@ class Zygote:
         answers, child_out = os.pipe()
         try:
             with self._lock:
-                if self._process is None or self._process.poll() is not None:
+                if not self.is_running():
                     self._start()
                 reply = self._ask({"op": "fork", "folder": str(folder)}, [child_in, child_out, log])
         except BaseException:

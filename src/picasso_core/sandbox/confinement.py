@@ -7,19 +7,19 @@ import ctypes
 import os
 import platform
 import resource
-import signal
 import struct
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..processes import die_with_parent
-from . import landlock, seccomp
+from ..processes import LIBC, die_with_parent
+from . import landlock, seccomp, trial
+from .landlock import Rule
 
 PR_SET_NO_NEW_PRIVS = 38
-CAPABILITIES_VERSION_3 = 0x20080522
+CAPABILITIES, CAPABILITIES_VERSION_3 = struct.Struct("=Ii"), 0x20080522
 DESCRIPTORS = 128
 THREADS_OF_THE_USER = 4096
 """Of all processes of the same user: the kernel counts no less."""
@@ -30,30 +30,52 @@ DEVICES = {
     "/dev/random": landlock.READ_FILE,
     "/dev/urandom": landlock.READ_FILE,
 }
+NO_PRIVILEGES = (
+    "A container forbids capset or prctl, so nothing can be taken from processors: let its seccomp profile pass both."
+)
+NO_LANDLOCK = (
+    "The kernel has no Landlock (or a container forbids it), so processors can read other files: use Linux 5.13 or "
+    "later with landlock in its lsm= list, and a seccomp profile for the container that lets the landlock calls pass."
+)
+NO_SECCOMP = (
+    "System calls cannot be filtered on this {} kernel (or a container forbids it), so processors reach the network: "
+    "use x86-64 or aarch64, and a seccomp profile for the container that lets seccomp and prctl pass."
+)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Confinement:
     """What this kernel can be asked for, and what every child may read; the zygote finds it out once."""
 
     landlock: int = 0
     """The version to use; 0 for none."""
     seccomp: bool = False
+    privileges: bool = True
+    """Whether privileges can be given up, without which there is neither of the others."""
     readable: list[Path] = field(default_factory=list)
     off: bool = False
     """Nothing is asked for."""
 
+    def __post_init__(self) -> None:
+        # Made once, in the zygote: whatever a child touches for itself is copied first, page by page.
+        self._rules = landlock.rules(dict.fromkeys(map(str, self.readable), landlock.READ) | DEVICES)
+        self._filter = seccomp.program() if self.seccomp else b""
+
     @classmethod
-    def of(cls, mode: str) -> Confinement:
-        """Ask the kernel what it can do, unless ``mode`` is ``off``."""
+    def of(cls, mode: str, private: Iterable[Path] = ()) -> Confinement:
+        """Ask the kernel what it can do and see that it does it, unless ``mode`` is ``off``.
+
+        ``private`` are folders that nobody may read then.
+        """
         if mode == "off" or sys.platform != "linux":
             return cls(off=mode == "off")
-        version = landlock.abi()
-        return cls(
-            landlock=version if version and _works(lambda: landlock.restrict({}, version)) else 0,
-            seccomp=seccomp.available() and _works(seccomp.install),
-            readable=readable(),
-        )
+        found = cls(landlock=landlock.abi(), seccomp=seccomp.available(), readable=readable())
+        outside = trial.of_files(place for place in private if not found.reader(place))
+        if not (found.landlock and trial.holds([_give_up_privileges, found.deny_files], outside)):
+            found.landlock = 0
+        found.seccomp = found.seccomp and trial.holds([_give_up_privileges, found.deny_calls], trial.of_calls())
+        found.privileges = trial.holds([_give_up_privileges], trial.of_privileges())
+        return found
 
     @property
     def active(self) -> bool:
@@ -69,59 +91,53 @@ class Confinement:
             return ["PICASSO_SANDBOX is off: processors see this process's environment and may do what it may."]
         if sys.platform != "linux":
             return [f"{platform.system()} is not Linux: processors may do what the worker may, within a wall clock."]
-        sentences = []
-        if not self.landlock:
-            sentences.append("The kernel has no Landlock (or a container forbids it): processors can read other files.")
+        if not self.privileges:
+            return [NO_PRIVILEGES]
+        sentences = [] if self.landlock else [NO_LANDLOCK]
         if not self.seccomp:
-            sentences.append(
-                f"System calls cannot be filtered on this {platform.machine()} kernel: processors reach the network."
-            )
+            sentences.append(NO_SECCOMP.format(platform.machine()))
         for folder in private:
-            where = next((path for path in self.readable if folder.resolve().is_relative_to(path)), None)
-            if where:
+            if where := self.reader(folder):
                 sentences.append(f"{folder} lies below {where}, which processors can read: move it elsewhere.")
         return sentences
+
+    def reader(self, folder: Path) -> Path | None:
+        """Return what a child may read that ``folder`` is a part of."""
+        return next((path for path in self.readable if folder.resolve().is_relative_to(path)), None)
 
     def apply(self, folder: Path, parent: int) -> None:
         """Confine this process, which has one thread: it reads ``input/`` and writes ``work/`` of ``folder``.
 
-        Raises ``OSError`` where the kernel refuses what it said it could do; the process must then end.
+        Raises ``OSError`` where the kernel refuses what it did in the trial; the process must then end.
         """
-        work = folder / "work"
+        work = f"{folder}/work"
         leave_parent(parent)
         os.chdir(work)
         if not self.active:
             return
-        os.environ["HOME"] = os.environ["TMPDIR"] = tempfile.tempdir = str(work)
+        os.environ["HOME"] = os.environ["TMPDIR"] = tempfile.tempdir = work
         _limit()
-        _no_new_privileges()
+        if self.privileges:
+            _give_up_privileges()
         if self.landlock:
-            rights = dict.fromkeys(self.readable, landlock.READ)
-            rights |= {Path(name): allowed for name, allowed in DEVICES.items()}
-            landlock.restrict(rights | {folder / "input": landlock.READ, work: landlock.WRITE}, self.landlock)
+            self.deny_files([(f"{folder}/input", landlock.READ), (work, landlock.WRITE)])
         if self.seccomp:
-            seccomp.install()
+            self.deny_calls()
 
+    def deny_files(self, own: Sequence[Rule] = ()) -> None:
+        """Leave this process what every child may reach, and its ``own`` folders. Raises ``OSError``."""
+        landlock.restrict([*self._rules, *own], self.landlock)
 
-def _works(part: Callable[[], None]) -> bool:
-    """Try it in a process of its own: some containers let one ask what the kernel can do, and refuse to do it."""
-    pid = os.fork()
-    if pid == 0:
-        with contextlib.suppress(OSError):
-            _no_new_privileges()
-            part()
-            os._exit(0)
-        os._exit(1)
-    return os.waitpid(pid, 0)[1] == 0
+    def deny_calls(self) -> None:
+        """Leave this process the system calls that are listed. Raises ``OSError``."""
+        seccomp.install(self._filter)
 
 
 def leave_parent(parent: int) -> None:
-    """Have a session of its own, die with the parent, dump no core, and ignore what a terminal sends."""
+    """Have a session of its own, die with the parent, and dump no core."""
     os.setsid()
     die_with_parent(parent)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def keep_only(*descriptors: int) -> None:
@@ -152,9 +168,9 @@ def _limit() -> None:
         score.write("1000")
 
 
-def _no_new_privileges() -> None:
+def _give_up_privileges() -> None:
     """Give up the capabilities that root has, and the ways to gain any."""
-    libc = landlock.LIBC
-    header, none = struct.pack("=Ii", CAPABILITIES_VERSION_3, 0), bytes(24)
-    if libc.capset(header, none) or libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+    if LIBC.capset(CAPABILITIES.pack(CAPABILITIES_VERSION_3, 0), bytes(24)) or LIBC.prctl(
+        PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0
+    ):
         raise OSError(ctypes.get_errno(), "giving up privileges failed")

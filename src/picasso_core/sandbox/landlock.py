@@ -8,11 +8,16 @@ import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from ..processes import LIBC
+
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # on every architecture
 VERSION = 1
 PATH_BENEATH = 1
 O_PATH = 0o10000000
-LIBC = ctypes.CDLL(None, use_errno=True)
+ATTRIBUTES, BENEATH = struct.Struct("QQQ"), struct.Struct("=Qi")
+
+Rule = tuple[str, int]
+"""A path, and the rights to it and to all below."""
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE = (1 << bit for bit in range(6))
 MAKE_DIR, MAKE_REG, REFER, TRUNCATE = 1 << 7, 1 << 8, 1 << 13, 1 << 14
@@ -33,8 +38,13 @@ def abi() -> int:
     return max(0, version)
 
 
-def restrict(rights: Mapping[Path, int], version: int) -> None:
-    """Leave this process what ``rights`` says, which are rights to paths and all below; for good.
+def rules(rights: Mapping[str, int]) -> list[Rule]:
+    """Return ``rights`` to paths and all below, less what is no right to a file where the path is one."""
+    return [(path, allowed if os.path.isdir(path) else allowed & OF_A_FILE) for path, allowed in rights.items()]
+
+
+def restrict(rules: Iterable[Rule], version: int) -> None:
+    """Leave this process what ``rules`` say; for good.
 
     ``version`` is at most what the kernel has. A path that does not exist gives nothing. Needs no_new_privs.
     """
@@ -43,24 +53,22 @@ def restrict(rights: Mapping[Path, int], version: int) -> None:
     scopes = SCOPES if version >= SCOPES_SINCE else 0
     # Older kernels want no more bytes than they know.
     size = 24 if scopes else 16 if network else 8
-    ruleset = _call(CREATE_RULESET, struct.pack("QQQ", handled, network, scopes), ctypes.c_size_t(size), 0)
+    ruleset = _call(CREATE_RULESET, ATTRIBUTES.pack(handled, network, scopes), ctypes.c_size_t(size), 0)
     try:
-        for path, allowed in rights.items():
+        for path, allowed in rules:
             _allow(ruleset, path, allowed & handled)
         _call(RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
 
 
-def _allow(ruleset: int, path: Path, allowed: int) -> None:
+def _allow(ruleset: int, path: str, allowed: int) -> None:
     try:
         place = os.open(path, O_PATH | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     try:
-        if not path.is_dir():
-            allowed &= OF_A_FILE
-        _call(ADD_RULE, ruleset, PATH_BENEATH, struct.pack("=Qi", allowed, place), 0)
+        _call(ADD_RULE, ruleset, PATH_BENEATH, BENEATH.pack(allowed, place), 0)
     finally:
         os.close(place)
 

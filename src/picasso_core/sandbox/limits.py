@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from ..processors import MiB
+from ..processors import Bounds, MiB
 
 SETTINGS = {
     "seconds": "PICASSO_MAX_SECONDS",
@@ -35,6 +35,8 @@ class Ceilings:
     artifacts: int = 100
     silence: float = 60
     """Without a progress message."""
+    bounds: Bounds = field(default_factory=Bounds)
+    """Of what is in a file; processors watch over them."""
     reuse: int = 500
     """Files that one process serves before it is replaced."""
 

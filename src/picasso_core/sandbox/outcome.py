@@ -38,6 +38,7 @@ MAX_STRING = 100_000
 MEDIA_TYPE = re.compile(
     r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}", re.IGNORECASE
 )  # RFC 6838, 4.2
+MAX_CODE = 64
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -85,10 +86,19 @@ def exceeded(limit: str, limits: RunLimits, detail: str = "") -> Outcome:
 
 def identification(answer: Outcome) -> Outcome:
     """Check that a successful identification names a media type and its evidence."""
-    evidence = answer.data.get("evidence")
-    if not MEDIA_TYPE.fullmatch(str(answer.data.get("media_type"))) or not isinstance(evidence, list):
+    media_type, evidence = (answer.data.get(key) for key in ("media_type", "evidence"))
+    if not isinstance(media_type, str) or not MEDIA_TYPE.fullmatch(media_type) or not _is_evidence(evidence):
         return failure("invalid_answer", detail=f"no media type: {answer.data!r}"[:1000])
     return answer
+
+
+def _is_evidence(evidence: object) -> bool:
+    return isinstance(evidence, list) and all(
+        isinstance(each, dict)
+        and each.keys() == {"by", "says", "why"}
+        and all(isinstance(word, str) for word in each.values())
+        for each in evidence
+    )
 
 
 def of_exit(status: int | None, limits: RunLimits, detail: str) -> Outcome:
@@ -111,7 +121,8 @@ def _name(number: int) -> str:
 
 def validate(answer: Mapping[str, Any], workdir: Path, limits: RunLimits) -> Outcome:
     """Turn a child's answer into an Outcome. Raises ``Unacceptable``."""
-    if (limit := answer.get("exceeded")) in OF_LIMITS:
+    limit = answer.get("exceeded")
+    if isinstance(limit, str) and limit in OF_LIMITS:
         return exceeded(limit, limits)
     state = answer.get("state")
     if state not in ("succeeded", "failed", "declined", "temporary", "missing"):
@@ -122,6 +133,8 @@ def validate(answer: Mapping[str, Any], workdir: Path, limits: RunLimits) -> Out
         raise Unacceptable("data is no object or warnings is no list")
     if not all(isinstance(text, str) for text in (code, message, detail, *warnings)):
         raise Unacceptable("a code, message or warning that is no string")
+    if len(code) > MAX_CODE:
+        raise Unacceptable(f"a code of {len(code)} characters")
     artifacts = answer.get("artifacts", [])
     if not isinstance(artifacts, list):
         raise Unacceptable("artifacts is no list")

@@ -42,15 +42,23 @@ def read_frame(fd: int, limit: int = MAX_FRAME, deadline: float | None = None) -
     ``deadline`` is on the monotonic clock and is checked while the frame trickles in, since the writer may be hostile.
     Raises ``TimedOut``, ``FrameTooLarge``, and ``ValueError`` for what is not a JSON object.
     """
+    body = read_body(fd, limit, deadline)
+    return None if body is None else decode(body)
+
+
+def read_body(fd: int, limit: int = MAX_FRAME, deadline: float | None = None) -> bytes | None:
+    """Read one frame as ``read_frame`` does, and leave it as bytes."""
     header = _read(fd, HEADER.size, deadline)
     if header is None:
         return None
     (length,) = HEADER.unpack(header)
     if length > limit:
         raise FrameTooLarge(length)
-    body = _read(fd, length, deadline)
-    if body is None:
-        return None
+    return _read(fd, length, deadline)
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """Return the message in a frame. Raises ``ValueError`` for what is not a JSON object."""
     try:
         message = json.loads(body)
     except RecursionError:

@@ -7,7 +7,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -42,9 +43,9 @@ class Runner:
         self._zygote = zygote
         self._ceilings = ceilings or Ceilings()
         self._child: WarmChild | None = None
+        self._spare: WarmChild | None = None
+        """Forked while the one before it works, so that nobody waits for it; it has seen no file."""
         self._log = os.open(self.folder / "log", os.O_RDWR | os.O_CREAT, 0o600)
-        # Children write to it and cannot read what one before them wrote.
-        self._log_for_child = os.open(self.folder / "log", os.O_WRONLY | os.O_APPEND)
         self._stopped = False
 
     @property
@@ -84,6 +85,7 @@ class Runner:
         ``file`` has name, media_type, size and sha256. What the run before wrote is taken away.
         """
         request = {"op": "process", "processor": processor, "path": str(path), "workdir": str(self.workdir), **file}
+        request["bounds"] = asdict(self._ceilings.bounds)
         return self._run(request, limits, switched, owner, beat)
 
     def stop(self) -> None:
@@ -95,8 +97,9 @@ class Runner:
     def close(self) -> None:
         """End the child and remove the scratch directory."""
         self._replace(wait=LAST_WORDS_SECONDS)
+        if self._spare is not None:
+            self._spare.end()
         os.close(self._log)
-        os.close(self._log_for_child)
         scratch.remove(self.folder)
 
     def _run(
@@ -106,9 +109,10 @@ class Runner:
         if self._stopped:
             return ABORTED
         limits = RunLimits.lower_of(self._ceilings, asked, switched)
-        self.deadline = time.monotonic() + limits.seconds
         try:
             child = self._ready_for(owner)
+            # A zygote that has to be started first takes none of the file's time.
+            self.deadline = time.monotonic() + limits.seconds
             return self._exchange(child, {**request, "max_result": limits.result}, limits, beat)
         except SandboxUnavailable as error:
             _, tail = self._replace()
@@ -127,13 +131,37 @@ class Runner:
             if child:
                 child.kill()
             # Made while the other goes; it has nothing to do until that is gone and the directory is empty.
-            self._child = WarmChild(self._zygote, self.folder, self._log_for_child, owner)
+            self._child = self._take_spare() or self._fork()
         finally:
             if child:
                 child.end()
         scratch.empty(self.workdir)
         self._child.wait_until_confined()
+        self._child.owner = owner
         return self._child
+
+    def _take_spare(self) -> WarmChild | None:
+        """Return the spare child, if there is one and it is fit."""
+        spare, self._spare = self._spare, None
+        if spare is None or spare.is_confined():
+            return spare
+        spare.end()
+        return None
+
+    def _fork(self) -> WarmChild:
+        # Opened anew for each: it cannot read what one before it wrote, nor leave the next a place to write at.
+        log = os.open(self.folder / "log", os.O_WRONLY | os.O_APPEND)
+        try:
+            return WarmChild(self._zygote, self.folder, log)
+        finally:
+            os.close(log)
+
+    def _have_a_spare(self) -> None:
+        """Have the child forked that comes after the one that is at work."""
+        if self._spare is None:
+            # Whoever needs it will say what is wrong.
+            with suppress(SandboxUnavailable):
+                self._spare = self._fork()
 
     def _exchange(
         self, child: WarmChild, request: dict[str, Any], limits: RunLimits, beat: Callable[[], bool]
@@ -147,8 +175,10 @@ class Runner:
             child.limit(cpu_seconds=limits.cpu_seconds, memory=limits.memory, output=limits.output)
             os.ftruncate(self._log, 0)
             child.wake()
+            vigil = Vigil(child, self.workdir, self._log, limits, self.deadline, beat)
             protocol.write_all(child.requests, protocol.encode(request))
-            answer = Vigil(child, self.workdir, self._log, limits, self.deadline, beat).keep()
+            self._have_a_spare()
+            answer = vigil.keep()
             # From here on nothing changes what it wrote.
             child.stop() if child.served < self._ceilings.reuse else child.kill()
             result = outcome.validate(answer, self.workdir, limits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 MAX_ENTRIES = 5000
@@ -85,19 +86,27 @@ def _open_folder(name: str, folder: int) -> int:
 def used(folder: Path, pid: int) -> int:
     """Return the bytes on disk below ``folder``, with those of removed files that the process still holds open.
 
-    Raises ``TooMuch``.
+    Raises ``TooMuch``, also for what nobody can measure: a folder that cannot be read, a removed file that is held
+    by a mapping alone.
     """
     seen: dict[tuple[int, int], int] = {}
     waiting = [(str(folder), 0)]
     while waiting:
         place, depth = waiting.pop()
-        with contextlib.suppress(OSError), os.scandir(place) as entries:
-            for entry in entries:
-                _count(seen, entry.stat(follow_symlinks=False))
-                if len(seen) > MAX_ENTRIES or depth > MAX_DEPTH:
-                    raise TooMuch
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append((entry.path, depth + 1))
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    # Whoever removes one all the time does not hide the others.
+                    with contextlib.suppress(FileNotFoundError):
+                        _count(seen, entry.stat(follow_symlinks=False))
+                    if len(seen) > MAX_ENTRIES or depth > MAX_DEPTH:
+                        raise TooMuch
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append((entry.path, depth + 1))
+        except FileNotFoundError:
+            continue
+        except PermissionError:  # a folder that was made so that nobody looks into it
+            raise TooMuch from None
     device = folder.stat().st_dev
     with contextlib.suppress(OSError):
         for number in os.listdir(f"/proc/{pid}/fd"):
@@ -105,7 +114,23 @@ def used(folder: Path, pid: int) -> int:
                 held = os.stat(f"/proc/{pid}/fd/{number}")
                 if held.st_nlink == 0 and held.st_dev == device:
                     _count(seen, held)
+    known = {inode for _, inode in seen}
+    if any(inode not in known for inode in _removed_and_mapped(folder, pid)):
+        raise TooMuch
     return sum(seen.values())
+
+
+def _removed_and_mapped(folder: Path, pid: int) -> Iterator[int]:
+    """Yield the inodes of removed files of ``folder`` that are in the process's memory."""
+    try:
+        mappings = Path(f"/proc/{pid}/maps").read_bytes().splitlines()
+    except OSError:
+        return
+    below = os.fsencode(folder) + b"/"
+    for mapping in mappings:
+        words = mapping.split(maxsplit=5)
+        if len(words) == 6 and words[5].startswith(below) and words[5].endswith(b" (deleted)"):
+            yield int(words[4])
 
 
 def _count(seen: dict[tuple[int, int], int], found: os.stat_result) -> None:

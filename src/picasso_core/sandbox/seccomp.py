@@ -9,6 +9,7 @@ import signal
 import struct
 from collections.abc import Iterable
 
+from ..processes import LIBC
 from .syscalls import Architecture, architecture
 
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
@@ -21,6 +22,9 @@ X32 = 0x40000000
 FIRST_NEW = 424
 """From here on architectures share numbers; libraries try such calls and fall back when they hear ENOSYS."""
 
+ANYBODY = 0x5EC0FFEE
+"""In a program, where the process id belongs: nothing else in it has these bytes."""
+
 CLONE_THREAD = 0x10000
 CLONE_OTHER = 0x7E82E000  # namespaces, CLONE_PTRACE, VFORK, PARENT, UNTRACED
 THREAD_OR_OTHER = CLONE_THREAD | CLONE_OTHER
@@ -32,7 +36,7 @@ FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032, 1034)
 # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. Not FS_IOC_SETFLAGS, which changes a file open for reading.
 IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 
-LIBC = ctypes.CDLL(None, use_errno=True)
+WORD, INSTRUCTION, PROGRAM = struct.Struct("I"), struct.Struct("HBBI"), struct.Struct("HxxxxxxP")
 Instruction = tuple[int, int, int, int]
 
 
@@ -45,14 +49,18 @@ def available() -> bool:
     return bool(LIBC.syscall(known.seccomp, SECCOMP_GET_ACTION_AVAIL, 0, ctypes.byref(action)) == 0)
 
 
-def install() -> None:
-    """Allow this process, and each thread it starts, the listed system calls and no other; for good."""
+def program() -> bytes:
+    """Return the filter for any process of this machine, whose calls are known; to be made once."""
     known = architecture()
-    if known is None:
-        raise OSError(errno.ENOSYS, f"the system calls of {os.uname().machine} are not known")
-    program = b"".join(struct.pack("HBBI", *each) for each in filter_for(known, os.getpid()))
-    instructions = ctypes.create_string_buffer(program, len(program))
-    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions))
+    assert known is not None
+    return b"".join(INSTRUCTION.pack(*each) for each in filter_for(known, ANYBODY))
+
+
+def install(program: bytes) -> None:
+    """Allow this process, and each thread it starts, what ``program`` lists and nothing else; for good."""
+    mine = program.replace(WORD.pack(ANYBODY), WORD.pack(os.getpid()))
+    where = ctypes.cast(ctypes.c_char_p(mine), ctypes.c_void_p).value
+    header = PROGRAM.pack(len(mine) // INSTRUCTION.size, where)
     if LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.c_char_p(header), 0, 0):
         number = ctypes.get_errno()
         raise OSError(number, f"seccomp: {os.strerror(number)}")

@@ -17,6 +17,7 @@ LOOK_SECONDS = 0.25
 FRAME_SECONDS = 5.0
 ROOM_FOR_WORDS = 256 * 1024
 """An answer is more than its result: messages and tracebacks."""
+MAX_PROGRESS = 200
 MAX_LOG = 4 * 1024 * 1024
 QUIET_MESSAGES = 100
 CHATTER_SECONDS = 0.01
@@ -73,9 +74,13 @@ class Vigil:
 
     def _read(self) -> dict[str, Any]:
         limit = self._limits.result + ROOM_FOR_WORDS
-        answer = protocol.read_frame(self._child.answers, limit, deadline=time.monotonic() + FRAME_SECONDS)
-        if answer is None:
+        body = protocol.read_body(self._child.answers, limit, deadline=time.monotonic() + FRAME_SECONDS)
+        if body is None:
             raise Gone
+        answer = protocol.decode(body)
+        if answer.get("state") == "running" and len(body) > MAX_PROGRESS:
+            # Decoded over and over, such ones would take the worker's time from its other slots.
+            raise ValueError(f"a progress message of {len(body)} bytes")
         return answer
 
     def _look(self) -> None:

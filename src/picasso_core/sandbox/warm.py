@@ -28,30 +28,41 @@ class Gone(Exception):
 class WarmChild:
     """A forked, confined process that waits for requests."""
 
-    def __init__(self, zygote: Zygote, folder: Path, log: int, owner: object) -> None:
+    def __init__(self, zygote: Zygote, folder: Path, log: int) -> None:
         """Fork it. Raises ``SandboxUnavailable``."""
-        self.owner = owner
+        self.owner: object = None
+        """Whose files it serves; set with the first."""
         self.served = 0
         self._zygote = zygote
         self._at_first = 0
+        self._confined = False
         self._hard: dict[int, int] = {}
         self.pid, self.requests, self.answers = zygote.fork(folder, log)
 
     def wait_until_confined(self) -> None:
         """Wait for its first word, which it says when it is confined. Raises ``SandboxUnavailable``."""
-        try:
-            ready = protocol.read_frame(self.answers, 1000, deadline=time.monotonic() + READY_SECONDS)
-        except (protocol.TimedOut, protocol.FrameTooLarge, ValueError):
-            ready = None
-        if ready != {"state": "ready"}:
+        if not self.is_confined():
             raise SandboxUnavailable("A process of the sandbox could not be confined")
-        self._at_first = self._address_space()
-        limited = (resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_AS) if IS_LINUX else ()
-        self._hard = {what: resource.prlimit(self.pid, what)[1] for what in limited}
+
+    def is_confined(self) -> bool:
+        """Whether it is alive and ready for its first file, once it had time to confine itself."""
+        if not self._confined:
+            try:
+                ready = protocol.read_frame(self.answers, 1000, deadline=time.monotonic() + READY_SECONDS)
+            except (protocol.TimedOut, protocol.FrameTooLarge, ValueError):
+                return False
+            self._confined = ready == {"state": "ready"}
+            if not self._confined:
+                return False
+            self._at_first = self._address_space()
+            limited = (resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_AS) if IS_LINUX else ()
+            with contextlib.suppress(ProcessLookupError):
+                self._hard = {what: resource.prlimit(self.pid, what)[1] for what in limited}
+        return self._is_quiet()
 
     def is_fit(self) -> bool:
         """Whether it is alive, has said nothing unasked and has not kept much memory from earlier files."""
-        return not protocol.readable(self.answers, 0) and self._address_space() <= self._at_first + MAX_GROWTH
+        return self._is_quiet() and self._address_space() <= self._at_first + MAX_GROWTH
 
     def limit(self, *, cpu_seconds: float, memory: int, output: int) -> None:
         """Bound what the next run may use on top of what this process has used already. Raises ``Gone``.
@@ -97,6 +108,10 @@ class WarmChild:
             status = self._zygote.reap(self.pid, REAP_SECONDS)
         os.close(self.answers)
         return status
+
+    def _is_quiet(self) -> bool:
+        # When the zygote has ended, its children are about to.
+        return self._zygote.is_running() and not protocol.readable(self.answers, 0)
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

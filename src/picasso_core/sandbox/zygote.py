@@ -29,14 +29,17 @@ from .protocol import HEADER, encode
 def main() -> None:
     """Import, describe, then fork and reap at the worker's request until it hangs up."""
     die_with_parent(int(sys.argv[2]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A terminal and a service manager signal every process; it is the worker that ends what it started.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     control = socket.socket(fileno=int(sys.argv[1]))
     request, _ = _receive(control)
     found = plugins.installed(
         skip=request["skip"], about_to_import=lambda name: _send(control, {"event": "importing", "name": name})
     )
-    confinement = Confinement.of(request["mode"])
-    missing = confinement.missing(Path(folder) for folder in request["private"])
+    private = [Path(folder) for folder in request["private"]]
+    confinement = Confinement.of(request["mode"], private)
+    missing = confinement.missing(private)
     _send(control, {"event": "ready", "plugins": [_describe(plugin) for plugin in found], "missing": missing})
     processors = {plugin.name: plugin.processor for plugin in found if plugin.processor is not None}
     gc.collect()

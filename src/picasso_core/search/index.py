@@ -23,6 +23,8 @@ FOLLOWER = "search"
 BATCH = 200
 LONGEST = 256 * 1024
 """Characters of one processor's text that are indexed."""
+MOST = 900 * 1024
+"""Bytes of words that PostgreSQL is given for one File; it takes a mebibyte, the name included."""
 RANKED = 2000
 """So many hits, the newest, are put into the order of their rank."""
 CHANGES = (Event.Kind.UPLOADED, Event.Kind.SUCCEEDED, Event.Kind.REPROCESSED, Event.Kind.RETRIED, Event.Kind.BACKFILLED)
@@ -174,7 +176,22 @@ def _vector(texts: dict[str, str]) -> Any:
     if connection.vendor == "sqlite":
         return None
     name, found = _columns(texts)
-    return _Vector(Cast(Value(name), models.TextField()), Cast(Value(found), models.TextField()))
+    return _Vector(Cast(Value(name), models.TextField()), Cast(Value(_as_fits(found)), models.TextField()))
+
+
+def _as_fits(found: str) -> str:
+    """Return as many of the words as a tsvector takes; one more and PostgreSQL refuses to store any.
+
+    It holds each word once, with what it knows of it in 4 bytes and each of at most 256 places in 2.
+    """
+    size, places = 0, defaultdict[str, int](int)
+    kept = found.split(" ")
+    for number, word in enumerate(kept):
+        places[word] += 1
+        size += (len(word.encode()) + 4 if places[word] == 1 else 0) + (2 if places[word] <= 256 else 0)
+        if size > MOST:
+            return " ".join(kept[:number])
+    return found
 
 
 class _Vector(Func):

@@ -45,11 +45,15 @@ class ImageProcessor(Processor):
         if file.size == 0:
             raise InvalidFile("The file is empty.")
         notes: list[str] = []
-        with only_bomb_warnings(), Stream(file.path) as stream, open_image(stream, file.media_type) as image:
+        with (
+            only_bomb_warnings(),
+            Stream(file.path) as stream,
+            open_image(stream, file.media_type, file.bounds.pixels) as image,
+        ):
             frames = frames_of(image, file)
             size = image.size
             skip_detail(image, fitting(size))
-            refuse_if_too_large(image)
+            refuse_if_too_large(image, file.bounds.pixels)
             # A PNG may hold its EXIF data behind the pixels; a TIFF cannot give it any more once they are read.
             exif_comes_last = image.format == "PNG"
             exif = {} if exif_comes_last else _exif(image, notes)

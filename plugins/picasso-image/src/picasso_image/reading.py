@@ -15,7 +15,6 @@ from picasso_core.exceptions import InvalidFile
 
 from .formats import ALL_FORMATS, formats_of
 
-MAX_PIXELS = 50_000_000
 PARTIAL = "The file is damaged or ends early: the thumbnail shows the part that could be read."
 UNREADABLE = "The pixels could not be read, so there is no thumbnail: the file is damaged or of an unusual kind."
 DAMAGED_HEADER = "The image's header is damaged, so nothing could be read."
@@ -60,8 +59,6 @@ def blaming_the_file(sentence: str) -> Iterator[None]:
         raise
     except NotImplementedError as error:
         raise InvalidFile("The image is of a variant of its format that cannot be read.") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise too_large("too many") from error
     except Exception as error:
         raise InvalidFile(sentence) from error
 
@@ -76,18 +73,17 @@ def warning_instead(notes: list[str], sentence: str) -> Iterator[None]:
         notes.append(sentence)
 
 
-def too_large(megapixels: str) -> InvalidFile:
+def too_large(megapixels: str, most: int) -> InvalidFile:
     """Return the refusal that names the limit."""
-    limit = MAX_PIXELS // 1_000_000
-    message = f"The image has {megapixels} megapixels; the limit is {limit}."
+    message = f"The image has {megapixels} megapixels; the limit is {most / 1e6:g} (PICASSO_MAX_PIXELS)."
     return InvalidFile(message, code="limit_exceeded")
 
 
-def refuse_if_too_large(image: ImageFile.ImageFile) -> None:
-    """Raise ``InvalidFile`` if the first frame has more pixels than are decoded here."""
+def refuse_if_too_large(image: ImageFile.ImageFile, most: int) -> None:
+    """Raise ``InvalidFile`` if the first frame has more pixels than ``most``."""
     pixels = image.width * image.height
-    if pixels > MAX_PIXELS:
-        raise too_large(f"{pixels / 1e6:.1f}")
+    if pixels > most:
+        raise too_large(f"{pixels / 1e6:.1f}", most)
 
 
 def skip_detail(image: ImageFile.ImageFile, size: tuple[int, int]) -> None:
@@ -96,10 +92,16 @@ def skip_detail(image: ImageFile.ImageFile, size: tuple[int, int]) -> None:
         image.draft(None, size)
 
 
-def open_image(stream: BinaryIO, media_type: str) -> ImageFile.ImageFile:
-    """Read the header of the image in ``stream``: by its media type or, if that does not fit, in any format."""
+def open_image(stream: BinaryIO, media_type: str, most: int) -> ImageFile.ImageFile:
+    """Read the header of the image in ``stream``: by its media type or, if that does not fit, in any format.
+
+    ``most`` are the pixels that are allowed: Pillow itself opens no image with more than 89 million.
+    """
     with blaming_the_file(DAMAGED_HEADER):
-        image = _opened(stream, media_type)
+        try:
+            image = _opened(stream, media_type)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise too_large("more than 89", min(most, 89_000_000)) from error
         # An IM file says its size in digits, which may be those of a fraction or of no number at all.
         if not all(isinstance(edge, int) for edge in image.size):
             raise InvalidFile(DAMAGED_HEADER)

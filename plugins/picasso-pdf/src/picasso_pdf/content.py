@@ -17,7 +17,6 @@ from .page_text import PageText
 from .paper import page_sizes
 from .strings import clean_line, iso_date
 
-MAX_PAGES = 2000
 MAX_OUTLINE = 200
 MAX_OUTLINE_DEPTH = 10
 MAX_PIXELS = 512
@@ -31,7 +30,7 @@ logging.getLogger("pypdfium2").addHandler(logging.NullHandler())
 def read_content(file: SourceFile) -> Result:
     """Read ``file`` with pdfium; raises what pdfium raises where it cannot open it or any page of it."""
     with pypdfium2.PdfDocument(file.path) as pdf:
-        pages = check_page_count(len(pdf))
+        pages = check_page_count(len(pdf), file.bounds.pages)
         warnings: list[str] = []
         if pdf.get_formtype():
             with suppress(pypdfium2.PdfiumError):
@@ -51,10 +50,11 @@ def read_content(file: SourceFile) -> Result:
         return Result(data=data, artifacts=[*text.artifacts(), *picture], warnings=[*warnings, *text.warnings()])
 
 
-def check_page_count(pages: int) -> int:
-    """Return ``pages``, or raise ``InvalidFile`` where there are more than are read."""
-    if pages > MAX_PAGES:
-        raise InvalidFile(f"The PDF has {pages:,} pages; the limit is {MAX_PAGES:,} PDF pages.", code="limit_exceeded")
+def check_page_count(pages: int, most: int) -> int:
+    """Return ``pages``, or raise ``InvalidFile`` where there are more than ``most``."""
+    if pages > most:
+        sentence = f"The PDF has {pages:,} pages; the limit is {most:,} (PICASSO_MAX_PAGES)."
+        raise InvalidFile(sentence, code="limit_exceeded")
     return pages
 
 

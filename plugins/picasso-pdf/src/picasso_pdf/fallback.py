@@ -19,7 +19,7 @@ def read_content_slowly(file: SourceFile) -> Result:
     sizes: list[tuple[float, float]] = []
     unread = 0
     with opened(file.path) as reader, PageText(file.workdir) as text:
-        pages = check_page_count(len(reader.pages))
+        pages = check_page_count(len(reader.pages), file.bounds.pages)
         if not pages:
             raise InvalidFile("The PDF has no page that can be found: it is damaged or cut off.")
         some = min(pages, MAX_SLOW_PAGES)
