@@ -13,6 +13,7 @@ from rest_framework.reverse import reverse
 
 from ..models import Artifact, File, Job
 
+CANCELLED = "It was cancelled."
 PENDING = (Job.State.QUEUED, Job.State.RUNNING, Job.State.WAITING)
 
 ID = "019e1b6c-2f6a-7cc3-98c4-dc0c0c07398f"
@@ -127,6 +128,15 @@ class JobPast(serializers.ModelSerializer[Job]):
     def get_error(self, job: Job) -> dict[str, str] | None:
         """Return the code and the sentence of what went wrong, if anything did."""
         return {"code": job.error_code, "message": job.error} if job.error_code else None
+
+
+class JobAlone(JobPast):
+    """A Job with its result, by itself."""
+
+    file = serializers.UUIDField(source="file_id", read_only=True, help_text="The id of its File.")
+
+    class Meta(JobPast.Meta):
+        fields = read_only_fields = ("id", "file", *JobPast.Meta.fields[1:])
 
 
 class Newer(serializers.Serializer[Any]):
@@ -277,4 +287,5 @@ def _why_unsupported(file: File, jobs: list[Job]) -> list[str]:
     whys = [each["why"] for each in file.identified_by if each["why"].startswith("identification_failed")]
     whys += [f"{job.processor} declined: {job.error}" for job in jobs if job.state == Job.State.DECLINED]
     whys += [f"{job.processor} cannot run now: {job.error}" for job in jobs if job.state == Job.State.WAITING]
+    whys += [f"{job.processor}: {job.error or CANCELLED}" for job in jobs if job.state == Job.State.CANCELLED]
     return whys or [f"No installed processor accepts {file.media_type}."]
