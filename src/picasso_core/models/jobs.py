@@ -64,6 +64,17 @@ class Jobs(models.QuerySet["Job"]):
             failed._queue(lane=Job.Lane.INTERACTIVE)
         return queues
 
+    def retry_some(self, most: int) -> int:
+        """Queue failed ones of these again as new, those of some Files, and return how many; 0 if there are none.
+
+        ``most`` is how many Jobs are looked for, those that failed first; of their Files all are taken that are among
+        these. Their turn comes in a window, as a backfill's does.
+        """
+        failed = self.filter(state=Job.State.FAILED, current=True).order_by("finished_at", "pk")
+        files = set(failed.values_list("file_id", flat=True)[:most])
+        with File.all_locked(files):
+            return failed.order_by().filter(file__in=files)._queue(lane=Job.Lane.BULK, due_at=Now())
+
     def run_again(self, job: Job) -> bool:
         """Queue a Job again that has succeeded, whose result is damaged; False if it is not one any more."""
         with File.locked(job.file_id):
@@ -123,6 +134,7 @@ class Job(Work):
     class Lane(models.TextChoices):
         INTERACTIVE = "interactive"
         BACKFILL = "backfill"
+        BULK = "bulk", "asked for with many others"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     # The constraints' indexes begin with it.
@@ -163,7 +175,7 @@ class Job(Work):
         indexes = (
             models.Index(fields=("queue", "due_at"), name="job_due", condition=Q(due_at__isnull=False)),
             models.Index(
-                fields=("queue", "due_at"), name="job_lane", condition=Q(lane="backfill", due_at__isnull=False)
+                fields=("queue", "due_at"), name="job_lane", condition=~Q(lane="interactive") & Q(due_at__isnull=False)
             ),
             models.Index(
                 fields=("state", "processor", "version", "queue"),

@@ -1,0 +1,57 @@
+"""What a person asks of many Files or Jobs at once: batch by batch, for as long as one request may take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from .models import File, Job
+
+SECONDS = 1.0
+BATCH = 100
+
+
+@dataclass(frozen=True)
+class Done:
+    """How many were done, and whether some are left."""
+
+    count: int
+    left: bool
+
+
+def moment(rows: QuerySet[Any]) -> datetime | None:
+    """Return a time that comes after all that has happened so far, by the database's clock; None if there are no rows.
+
+    Who goes on later with what had matched by then does nothing twice, and nothing that has come since.
+    """
+    for now in rows.order_by().annotate(now=Now()).values_list("now", flat=True)[:1]:
+        then: datetime = now + timedelta(milliseconds=1)
+        return then
+    return None
+
+
+def retry(jobs: QuerySet[Job]) -> Done:
+    """Queue the failed ones of these again."""
+    failed: Any = jobs.filter(state=Job.State.FAILED, current=True)
+    return _go_on(failed, failed.retry_some)
+
+
+def remove(files: QuerySet[File]) -> Done:
+    """Delete these with everything of them."""
+    return _go_on(files, lambda most: File.remove_some(files, most))
+
+
+def _go_on(rows: QuerySet[Any], act: Callable[[int], int]) -> Done:
+    until, count = time.monotonic() + SECONDS, 0
+    while True:
+        done = act(BATCH)
+        count += done
+        # Less than a batch may also be because another request does the same: then some may be left.
+        if done < BATCH or time.monotonic() >= until:
+            return Done(count, left=rows.exists())
