@@ -28,6 +28,7 @@ def client() -> Client:
 def small(monkeypatch):
     """Do two at each request."""
     monkeypatch.setattr(bulk, "BATCH", 2)
+    monkeypatch.setattr(bulk, "MOST", 3)
     monkeypatch.setattr(bulk, "SECONDS", 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,11 +16,13 @@ from .models import File, Job
 
 SECONDS = 1.0
 BATCH = 100
+MOST = 5000
+"""How many are looked up for one request: without an order, which would have all of them looked up each time."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """How many were done, and whether some are left."""
+    """How many were done, and whether some may be left."""
 
     count: int
     left: bool
@@ -44,14 +47,14 @@ def retry(jobs: QuerySet[Job]) -> Done:
 
 def remove(files: QuerySet[File]) -> Done:
     """Delete these with everything of them."""
-    return _go_on(files, lambda most: File.remove_some(files, most))
+    return _go_on(files, lambda pks: File.remove_some(files.filter(pk__in=pks)))
 
 
-def _go_on(rows: QuerySet[Any], act: Callable[[int], int]) -> Done:
+def _go_on(rows: QuerySet[Any], act: Callable[[list[uuid.UUID]], int]) -> Done:
     until, count = time.monotonic() + SECONDS, 0
-    while True:
-        done = act(BATCH)
-        count += done
-        # Less than a batch may also be because another request does the same: then some may be left.
-        if done < BATCH or time.monotonic() >= until:
-            return Done(count, left=rows.exists())
+    chosen = list(rows.order_by().values_list("pk", flat=True)[:MOST])
+    for start in range(0, len(chosen), BATCH):
+        if start and time.monotonic() >= until:
+            return Done(count, left=True)
+        count += act(chosen[start : start + BATCH])
+    return Done(count, left=len(chosen) == MOST)

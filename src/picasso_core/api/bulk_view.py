@@ -97,7 +97,7 @@ class DeleteFiles(APIView):
         """Delete them and say how many."""
         asked = questions.read(request, FileFilters)
         files = questions.narrow(asked, FileFilters, File.objects.order_by())
-        moment = bulk.moment(files)
+        moment = bulk.moment(File.objects.all())
         if moment is None:
             return Response({"deleted": 0, "next": None})
         onwards = questions.onwards(asked, "uploaded_before", moment)
@@ -111,7 +111,7 @@ def _failed() -> QuerySet[Job]:
 
 
 def _retry(asked: dict[str, Any], jobs: QuerySet[Job]) -> Response:
-    moment = bulk.moment(jobs)
+    moment = bulk.moment(_failed())
     if moment is None:
         return Response({"retried": 0, "next": None}, status=202)
     onwards = questions.onwards(asked, "failed_before", moment)

@@ -160,14 +160,14 @@ class File(Work):
     @classmethod
     def remove(cls, pk: uuid.UUID) -> bool:
         """Delete a File with its Jobs, whatever they are doing, then the bytes; False if there is no such File."""
-        return bool(cls.remove_some(cls.objects.filter(pk=pk), 1))
+        return bool(cls.remove_some(cls.objects.filter(pk=pk)))
 
     @classmethod
-    def remove_some(cls, files: models.QuerySet[File], most: int) -> int:
-        """Delete the oldest of ``files``, ``most`` of them, as ``remove`` does; return how many."""
+    def remove_some(cls, files: models.QuerySet[File]) -> int:
+        """Delete these few as ``remove`` does one; return how many."""
         with transaction.atomic():
             # What another has changed in the meantime is looked at again once it is locked.
-            locked = list(files.order_by("pk").select_for_update(of=("self",)).only("file")[:most])
+            locked = list(files.order_by("pk").select_for_update(of=("self",)).only("file"))
             gone = cls.objects.filter(pk__in=[file.pk for file in locked])
             artifacts = (
                 gone.filter(jobs__artifacts__isnull=False).order_by().values_list("jobs__artifacts__key", flat=True)

@@ -64,16 +64,16 @@ class Jobs(models.QuerySet["Job"]):
             failed._queue(lane=Job.Lane.INTERACTIVE)
         return queues
 
-    def retry_some(self, most: int) -> int:
-        """Queue failed ones of these again as new, those of some Files, and return how many; 0 if there are none.
+    def retry_some(self, pks: Iterable[uuid.UUID]) -> int:
+        """Queue failed ones of these again as new, for as many Files as ``pks`` have; return how many.
 
-        ``most`` is how many Jobs are looked for, those that failed first; of their Files all are taken that are among
-        these. Their turn comes in a window, as a backfill's does.
+        Of each of these Files all are taken: once it is `processing`, who asks for failed ones does not find it again.
+        Their turn comes in a window, as a backfill's does.
         """
-        failed = self.filter(state=Job.State.FAILED, current=True).order_by("finished_at", "pk")
-        files = set(failed.values_list("file_id", flat=True)[:most])
+        failed = self.filter(state=Job.State.FAILED, current=True).order_by()
+        files = set(Job.objects.filter(pk__in=pks).values_list("file_id", flat=True))
         with File.all_locked(files):
-            return failed.order_by().filter(file__in=files)._queue(lane=Job.Lane.BULK, due_at=Now())
+            return failed.filter(file__in=files)._queue(lane=Job.Lane.BULK, due_at=Now())
 
     def run_again(self, job: Job) -> bool:
         """Queue a Job again that has succeeded, whose result is damaged; False if it is not one any more."""
