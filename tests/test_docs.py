@@ -212,7 +212,7 @@ def test_the_error_of_the_readme_is_what_a_form_without_a_file_gets(instance):
     shown["errors"][0]["detail"] = detail
     assert answer == shown
     assert len(in_paper("README.md", "json")) == 2, "compare the new one with a real answer as well"
-    papers = {"README.md", "docs/backfill.md", "docs/events.md", "docs/operations.md"}
+    papers = {"README.md", "docs/backfill.md", "docs/events.md", "docs/operations.md", "docs/search.md"}
     assert {each.paper for each in of_kind("json")} == papers
 
 
