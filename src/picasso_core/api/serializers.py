@@ -23,6 +23,7 @@ FILE = {
     "name": "notes.txt",
     "size": 5,
     "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+    "duplicate_of": None,
     "media_type": "text/plain",
     "uploaded_at": "2026-11-23T12:00:00.123456Z",
     "status": "processed",
@@ -175,12 +176,18 @@ class FileSerializer(serializers.ModelSerializer[File]):
     file = serializers.SerializerMethodField(help_text="Where its bytes are.")
     pending = serializers.SerializerMethodField(help_text="How many of its jobs are open.")
     reason = serializers.SerializerMethodField(help_text="Why the status is what it is; empty for `processed`.")
+    duplicate_of = serializers.UUIDField(
+        source="duplicate_of_id",
+        allow_null=True,
+        read_only=True,
+        help_text="The first of your files with the same bytes; null where there is none, or no longer.",
+    )
     jobs: Any = JobBrief(many=True, read_only=True)
 
     class Meta:
         model = File
         fields = read_only_fields = (
-            "id", "file", "name", "size", "sha256", "media_type", "uploaded_at", "status", "processed", "pending",
+            "id", "file", "name", "size", "sha256", "duplicate_of", "media_type", "uploaded_at", "status", "processed", "pending",
             "reason", "jobs",
         )  # fmt: skip
 
