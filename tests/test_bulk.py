@@ -97,9 +97,21 @@ def test_exactly_those_that_match_all_members(client, body, processors):
     failed(processor="c", error_code="crashed")
     for state in ("succeeded", "declined", "cancelled", "waiting"):
         failed(processor=state, state=state, error_code="crashed")
-    failed(processor="history", error_code="crashed", current=False)
+    history = failed(processor="history", error_code="crashed", current=False)
+    time.sleep(0.002)  # ids tell which came first, to the millisecond
+    failed(file=history.file, processor="history", state="succeeded", repeat=1)
     assert retry(client, body) == len(processors)
     assert queued() == processors
+
+
+def test_what_a_new_version_failed_on_is_retried_though_the_earlier_result_is_shown(client):
+    shown = failed(state="succeeded", error_code="", error="")
+    time.sleep(0.002)
+    newer = failed(file=shown.file, version="2", current=False)
+    assert retry(client, {"processor": "echo", "version": "2"}) == 1
+    assert Job.claim(newer.pk).succeed({"by": "2"}, [], [])
+    (job,) = client.get(f"/files/{shown.file_id}/").json()["jobs"]
+    assert job["data"] == {"by": "2"}
 
 
 def test_those_that_failed_in_a_time(client):

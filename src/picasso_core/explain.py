@@ -171,7 +171,8 @@ def _missing(chosen: Standing, jobs: list[Job], backfill: Backfill | None) -> Fi
 def _taken(chosen: Standing) -> Finding:
     offer, sentence = chosen.offer, chosen.reason
     if chosen.workers:
-        workers = f"{chosen.workers} live workers work on {chosen.slots} files at a time"
+        live = "1 live worker works" if chosen.workers == 1 else f"{chosen.workers} live workers work"
+        workers = f"{live} on {chosen.slots} {'file' if chosen.slots == 1 else 'files'} at a time"
         sentence = f"On the queue {offer.queue} {workers}. {sentence}".strip()
     return Finding("accepted", f"It takes such files. {sentence}")
 

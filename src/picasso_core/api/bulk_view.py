@@ -22,7 +22,10 @@ ONWARDS = (
     'the body is `{"all": true}`.'
 )
 FILTERS = "The members are the filters of `GET /files/` but `q`, whose hits are not exact"
-RETRY = "Those that their Files show are queued again as if they were new; as in a backfill, new uploads barely wait."
+RETRY = (
+    "What is no history is queued again as if it were new: what its File shows, and what is newer than that. As in a "
+    "backfill, new uploads barely wait."
+)
 
 
 def _answer(verb: str) -> dict[str, Any]:
@@ -56,7 +59,7 @@ class RetryJobs(APIView):
     def post(self, request: Request) -> Response:
         """Queue them and say how many."""
         asked = questions.read(request, FailedJobFilters)
-        return _retry(asked, questions.narrow(asked, FailedJobFilters, _failed()))
+        return _retry(asked, questions.narrow(asked, FailedJobFilters, Job.objects.failed()))
 
 
 class RetryFiles(APIView):
@@ -76,8 +79,8 @@ class RetryFiles(APIView):
         """Queue them and say how many."""
         asked = questions.read(request, FilesOfFailedJobs)
         files = questions.narrow(asked, FilesOfFailedJobs, File.objects.order_by())
-        jobs = _failed() if set(asked) <= {"failed_before"} else _failed().filter(file__in=files.values("pk"))
-        return _retry(asked, jobs)
+        failed = Job.objects.failed()
+        return _retry(asked, failed if set(asked) <= {"failed_before"} else failed.filter(file__in=files.values("pk")))
 
 
 class DeleteFiles(APIView):
@@ -105,13 +108,8 @@ class DeleteFiles(APIView):
         return Response({"deleted": done.count, "next": onwards if done.left else None})
 
 
-def _failed() -> QuerySet[Job]:
-    failed: QuerySet[Job] = Job.objects.order_by().filter(state=Job.State.FAILED, current=True)
-    return failed
-
-
 def _retry(asked: dict[str, Any], jobs: QuerySet[Job]) -> Response:
-    moment = bulk.moment(_failed())
+    moment = bulk.moment(Job.objects.all())
     if moment is None:
         return Response({"retried": 0, "next": None}, status=202)
     onwards = questions.onwards(asked, "failed_before", moment)

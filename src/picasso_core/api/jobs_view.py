@@ -60,7 +60,8 @@ class Retry(APIView):
     @extend_schema(
         operation_id="retry_file",
         summary="Run failed jobs again",
-        description="Each job of the file that has failed is queued again as if it were new. It takes no body.",
+        description="Each job of the file that has failed, and is no history, is queued again as if it were new: what "
+        "the file shows, and what is newer than that. It takes no body.",
         parameters=[ID],
         request=None,
         responses={202: OpenApiResponse(FileWhole, "The File, with those jobs queued.")},

@@ -187,8 +187,8 @@ class FileSerializer(serializers.ModelSerializer[File]):
     class Meta:
         model = File
         fields = read_only_fields = (
-            "id", "file", "name", "size", "sha256", "duplicate_of", "media_type", "uploaded_at", "status", "processed", "pending",
-            "reason", "jobs",
+            "id", "file", "name", "size", "sha256", "duplicate_of", "media_type", "uploaded_at", "status", "processed",
+            "pending", "reason", "jobs",
         )  # fmt: skip
 
     def get_fields(self) -> dict[str, Any]:

@@ -56,24 +56,29 @@ class Jobs(models.QuerySet["Job"]):
             repeat = 0 if had["last"] is None else had["last"] + 1
             _insert(Job.of(offer, file_id=file.pk, repeat=repeat, current=not had["shown"]))
 
+    def failed(self) -> Jobs:
+        """Return those that have failed and are no history: what Files show, and what is newer than anything else."""
+        same = Job.objects.order_by().filter(file=OuterRef("file"), processor=OuterRef("processor"))
+        newest = ~Exists(same.filter(pk__gt=OuterRef("pk")))
+        return self.order_by().filter(Q(current=True) | newest, state=Job.State.FAILED)
+
     def retry(self, file_id: uuid.UUID) -> set[str]:
         """Queue the failed Jobs of one File again, as new; return the queues to ring."""
         with File.locked(file_id):
-            failed = self.filter(file_id=file_id, state=Job.State.FAILED, current=True)
+            failed = self.failed().filter(file_id=file_id)
             queues = set(failed.values_list("queue", flat=True))
             failed._queue(lane=Job.Lane.INTERACTIVE)
         return queues
 
     def retry_some(self, pks: Iterable[uuid.UUID]) -> int:
-        """Queue failed ones of these again as new, for as many Files as ``pks`` have; return how many.
+        """Queue these again as new, which have failed, for as many Files as ``pks`` have; return how many.
 
         Of each of these Files all are taken: once it is `processing`, who asks for failed ones does not find it again.
         Their turn comes in a window, as a backfill's does.
         """
-        failed = self.filter(state=Job.State.FAILED, current=True).order_by()
         files = set(Job.objects.filter(pk__in=pks).values_list("file_id", flat=True))
         with File.all_locked(files):
-            return failed.filter(file__in=files)._queue(lane=Job.Lane.BULK, due_at=Now())
+            return self.filter(file__in=files)._queue(lane=Job.Lane.BULK, due_at=Now())
 
     def run_again(self, job: Job) -> bool:
         """Queue a Job again that has succeeded, whose result is damaged; False if it is not one any more."""
