@@ -14,9 +14,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from django.db.models.functions import Now
 
+from picasso_core import bulk
 from picasso_core.supervisor import free_port
 from tests.elsewhere import Elsewhere
+from tests.factories import JobFactory
 from tests.live import ROOT, Instance
 from tests.papers import PAPERS, in_paper, links, of_kind, snippets
 
@@ -209,7 +212,22 @@ def test_the_error_of_the_readme_is_what_a_form_without_a_file_gets(instance):
     shown["errors"][0]["detail"] = detail
     assert answer == shown
     assert len(in_paper("README.md", "json")) == 2, "compare the new one with a real answer as well"
-    assert {each.paper for each in of_kind("json")} == {"README.md", "docs/backfill.md", "docs/events.md"}
+    papers = {"README.md", "docs/backfill.md", "docs/events.md", "docs/operations.md", "docs/search.md"}
+    assert {each.paper for each in of_kind("json")} == papers
+
+
+@pytest.mark.django_db
+def test_what_is_left_of_a_retry_is_as_the_operations_page_shows_it(client, monkeypatch):
+    monkeypatch.setattr(bulk, "SECONDS", 0)
+    for _ in range(bulk.BATCH + 1):
+        JobFactory(processor="pdf", state="failed", error_code="timeout", finished_at=Now())
+    (shown,) = in_paper("docs/operations.md", "json")
+    shown = json.loads(shown)
+    asked = {"processor": "pdf", "error_code": "timeout", "failed_after": "2000-01-01T00:00:00Z"}
+    answer = client.post("/jobs/retry/", asked, content_type="application/json").json()
+    assert answer.keys() == shown.keys()
+    told, shown = (re.sub("[0-9]", "0", json.dumps(each["next"])) for each in (answer, shown))
+    assert told == shown
 
 
 @pytest.fixture

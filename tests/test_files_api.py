@@ -36,7 +36,7 @@ def client() -> Client:
 def rung(monkeypatch, silent_doorbell) -> list[tuple[str, str]]:
     """Note what would be published."""
     monkeypatch.setattr(
-        "picasso_core.api.views.publish_soon", lambda file_id, queue: silent_doorbell.append((str(file_id), queue))
+        "picasso_core.api.jobs_view.publish_soon", lambda file_id, queue: silent_doorbell.append((str(file_id), queue))
     )
     return silent_doorbell
 

@@ -1,16 +1,25 @@
 """Search: words in names and in what processors found, the best first, with the place where they stand."""
 
+import json
+import time
+from itertools import islice, product
+
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.core.management import call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from picasso_core.models import Artifact, Entry, File, Job
+from picasso_core import asking, backfilling
+from picasso_core.models import Artifact, Backfill, Entry, Event, File, Job
+from picasso_core.models.events import START
 from picasso_core.search import index
 from picasso_core.search.words import excerpt, read, words
-from tests.factories import FileFactory, JobFactory
+from tests.factories import FileFactory, JobFactory, OfferFactory
 from tests.live import wait_until
+from tests.papers import in_paper
+from tests.threads import at_once
 
 # Each step in a transaction of its own: the log shows what is committed.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -96,6 +105,14 @@ def test_a_search_keeps_to_the_filters(client, archive):
     File.objects.filter(name="notes.txt").update(status="failed")
     assert found(client, "harbour", status="failed") == ["notes.txt"]
     assert found(client, "harbour", name="report", media_type="text/*") == ["harbour-report_2024.pdf"]
+
+
+def test_the_answer_is_as_the_page_shows_it(client):
+    (shown,) = map(json.loads, in_paper("docs/search.md", "json"))
+    file("report.pdf", pdf="The harbour has a new crane.")
+    catch_up()
+    (answer,) = client.get("/files/", {"q": "harbour crane"}).json()["results"]
+    assert {name: answer[name] for name in shown} == shown
 
 
 def test_without_a_question_there_is_no_match(client, archive):
@@ -197,11 +214,53 @@ def test_a_newer_result_replaces_the_words_of_the_older(client):
     assert found(client, "albatross") == []
 
 
-def test_an_archive_from_before_is_indexed_when_asked_to(client, archive):
+def test_an_archive_from_before_is_indexed_when_asked_to(client, archive, capsys):
     Entry.objects.all().delete()
     assert found(client, "harbour") == []
-    assert list(index.rebuild())[-1] == 6
+    call_command("search")
+    assert capsys.readouterr().out == "The search knows 0 of 6 files.\n"
+    call_command("search", rebuild=True)
     assert found(client, "harbour") == ["harbour-report_2024.pdf", "notes.txt"]
+    call_command("search")
+    assert capsys.readouterr().out == "The search knows 6 files.\nThe search knows 6 of 6 files.\n"
+
+
+def test_what_nobody_has_read_yet_is_said(client, capsys):
+    file("a.txt")
+    wait_until(lambda: Event.objects.after(START, 1))
+    call_command("search")
+    assert "events that it has not read" in capsys.readouterr().out
+
+
+def test_files_that_are_deleted_while_it_is_made_anew_are_no_error(client, archive):
+    steps = [lambda: list(index.rebuild()), lambda: [File.remove(file.pk) for file in File.objects.all()[:4]]]
+    at_once(*steps)
+    index.catch_up(5)
+    assert Entry.objects.count() == File.objects.count() == 2
+
+
+def test_a_version_that_is_shown_again_is_found_again(client):
+    made = file("a.txt", echo="albatross")
+    time.sleep(0.002)
+    job = JobFactory(file=made, version="2", current=False)
+    assert Job.claim(job.pk).succeed({"text": "cormorant"}, [], [])
+    wait_until(lambda: index.catch_up(5) or found(client, "cormorant"))
+    OfferFactory(), OfferFactory(version="2")
+    back = asking.roll_back(Backfill.objects.create(processor="echo", version="2", previous="1", state="done"))
+    wait_until(lambda: backfilling.walk() or Backfill.objects.get(pk=back.pk).state == "done")
+    assert (found(client, "albatross"), found(client, "cormorant")) == (["a.txt"], [])
+
+
+def test_more_words_than_an_index_takes_keep_no_other_file_from_it(client):
+    # Each of another kind, in a script of four bytes a letter: 2 MB where PostgreSQL takes one.
+    letters = [chr(0x10400 + number) for number in range(40)]
+    many = " ".join("".join(word) for word in islice(product(letters, repeat=4), 50_000))
+    file("many.txt", one=many[: index.LONGEST], two=many[::-1][: index.LONGEST])
+    file("after.txt", text="albatross")
+    catch_up()
+    assert found(client, "albatross") == ["after.txt"]
+    assert found(client, "many") == ["many.txt"]
+    assert found(client, many[:4]) == ["many.txt"]
 
 
 def test_an_uploaded_text_is_found_by_a_word_in_it(instance):

@@ -301,6 +301,25 @@ class Life(RuleBasedStateMachine):
         Offer.objects.filter(processor=processor).update(withdrawn=True)
         self.model.offers[processor] = None
 
+    # --- People -------------------------------------------------------------------------------------------------------
+
+    @rule(name=st.sampled_from(PROCESSORS))
+    def somebody_cancels(self, name: str) -> None:
+        if row := self.model.rows.get(name):
+            unfinished = row.state in (*OPEN, "waiting")
+            assert Job.objects.get(pk=self.ids[name]).cancel() is unfinished
+            if unfinished:
+                row.end("cancelled")
+
+    @rule()
+    def somebody_retries(self) -> None:
+        failed = [self.model.rows[name] for name in PROCESSORS if name in self.model.rows]
+        failed = [row for row in failed if row.state == "failed"]
+        assert bool(Job.objects.retry(self.file.pk)) is bool(failed)
+        for row in failed:
+            row.state, row.postponed, row.attempts, row.losses = "queued", False, 0, 0
+            row.since, row.due = self.model.now, self.model.now + 15
+
     # --- The sweeper --------------------------------------------------------------------------------------------------
 
     @rule()

@@ -35,6 +35,29 @@ def test_the_same_upload_with_the_same_key_gets_the_first_answer_and_is_kept_onc
     assert File.objects.count() == len(stored(folders)) == 1
 
 
+def test_bytes_that_are_there_already_are_said_to_be_and_can_be_asked_for_before(client):
+    first = upload(client).json()
+    assert first["duplicate_of"] is None
+    again, once_more = upload(client).json(), upload(client).json()
+    assert again["duplicate_of"] == once_more["duplicate_of"] == first["id"]
+    found = client.get("/files/", {"sha256": first["sha256"]}).json()["results"]
+    assert {each["id"]: each["duplicate_of"] for each in found} == {
+        first["id"]: None,
+        again["id"]: first["id"],
+        once_more["id"]: first["id"],
+    }
+    client.delete(f"/files/{first['id']}/")
+    assert client.get(f"/files/{again['id']}/").json()["duplicate_of"] is None
+
+
+def test_another_owner_s_bytes_are_nobody_s_business(client, django_user_model):
+    other = django_user_model.objects.create(username="other")
+    first = upload(client).json()
+    File.objects.update(owner=other)
+    assert upload(client).json()["duplicate_of"] is None
+    assert first["duplicate_of"] is None
+
+
 def test_another_key_or_none_makes_another_file(client):
     answers = [keyed(client), keyed(client, key="k-2"), upload(client), upload(client)]
     assert len({answer.json()["id"] for answer in answers}) == 4

@@ -74,8 +74,8 @@ def test_an_upload_is_answered_with_the_file_and_its_place(client, folders):
     assert response.status_code == 201
     assert response["Location"] == f"http://testserver/files/{pk}/"
     assert list(body) == [
-        "id", "file", "name", "size", "sha256", "media_type", "uploaded_at", "status", "processed", "pending",
-        "reason", "jobs",
+        "id", "file", "name", "size", "sha256", "duplicate_of", "media_type", "uploaded_at", "status", "processed",
+        "pending", "reason", "jobs",
     ]  # fmt: skip
     assert body["file"] == f"http://testserver/files/{pk}/content/"
     assert (body["name"], body["size"], body["media_type"]) == ("notes.txt", 5, None)

@@ -56,8 +56,8 @@ def plan(kind: str, processor: str, version: str, offer: Offer | None) -> Plan:
     return Plan(found["files"], found["bytes"] or 0, seconds and round(seconds * found["files"] / slots, 1))
 
 
-def take_up(backfill: Backfill, offer: Offer | None, room: int) -> int:
-    """Take the next Files up, ``room`` of them at the most, and move on; return how many, 0 also if it no longer runs.
+def take_up(backfill: Backfill, offer: Offer | None, room: int) -> list[uuid.UUID]:
+    """Take the next Files up, ``room`` of them at the most, and move on; return which, none also if it no longer runs.
 
     One transaction, so that whoever is killed in the middle has done nothing.
     """
@@ -65,10 +65,10 @@ def take_up(backfill: Backfill, offer: Offer | None, room: int) -> int:
         held = Backfill.objects.select_for_update(skip_locked=True).filter(pk=backfill.pk)
         walk = held.filter(state=Backfill.State.RUNNING).first()
         if walk is None or walk.walked:
-            return 0
+            return []
         # A Job that ended without knowing which version is pinned must not take a place behind the walk.
         if walk.kind == Backfill.Kind.REPOINT and not _all_know(walk):
-            return 0
+            return []
         files = candidates(walk.kind, walk.processor, walk.version, offer)
         if walk.cursor:
             files = files.filter(pk__gt=walk.cursor)
@@ -79,7 +79,7 @@ def take_up(backfill: Backfill, offer: Offer | None, room: int) -> int:
             _advance(walk, cursor=batch[-1].pk, taken_up=F("taken_up") + len(batch))
         if len(batch) < room and (walk.looks or walk.kind != Backfill.Kind.PROCESS or _all_know(walk)):
             _advance(walk, cursor=None, looks=F("looks") + 1)
-    return len(batch)
+    return [file.pk for file in batch]
 
 
 def slots_of(queue: str) -> int:

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from . import archive, feeder, progress
 from .models import Backfill, File, Job, Offer, Switch
 from .models.jobs import UNFINISHED
+from .search import index as search
 
 logger = structlog.get_logger(__name__)
 
@@ -86,8 +87,12 @@ def walk() -> None:
         if backfill.walked:
             _end(backfill)
         while time.monotonic() < deadline and (room := AHEAD - feeder.open_in(queue)) > 0:
-            if not archive.take_up(backfill, offer, min(room, BATCH)):
+            taken = archive.take_up(backfill, offer, min(room, BATCH))
+            if not taken:
                 break
+            if backfill.kind == Backfill.Kind.REPOINT:
+                # Nothing has happened to these Jobs, so no event tells the search that others are shown.
+                search.refresh(taken)
 
 
 def _end(backfill: Backfill) -> None:

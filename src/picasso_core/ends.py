@@ -14,6 +14,11 @@ ENDS = (
     "queued", "failed_for_now", "running", "succeeded", "found_nothing", "failed", "declined", "cancelled", "excluded",
     "waiting",
 )  # fmt: skip
+TURNS = {
+    Job.Lane.INTERACTIVE: "for a worker",
+    Job.Lane.BACKFILL: "for its turn in a backfill",
+    Job.Lane.BULK: "for its turn among many that were retried",
+}
 LATER = "its backfill is paused, or it is queued in a moment."
 FAULTS = ("file", "processor", "limit", "installation")
 
@@ -37,8 +42,7 @@ def find(job: Any, lack: str) -> Finding:
             why = job.error or "The last run crashed or met a limit."
             return Finding("failed_for_now", f"It failed for now and is tried again: {why}", job.not_before)
         case Job.State.QUEUED:
-            turn = "for its turn in a backfill" if job.lane == Job.Lane.BACKFILL else "for a worker"
-            return Finding("queued", f"It waits {turn} on the queue {job.queue}.")
+            return Finding("queued", f"It waits {TURNS[job.lane]} on the queue {job.queue}.")
         case Job.State.RUNNING:
             return Finding("running", "A worker is at work on it.")
         case Job.State.SUCCEEDED if job.nothing:

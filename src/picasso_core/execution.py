@@ -106,7 +106,7 @@ def _run_all(due: Iterable[Sequence[Any]], file: File, path: Path | None, slot: 
             others.append(job_id)
         elif not slot.stopping():
             switch = Switch(processor, excluded=excluded or [], limits=limits or {})
-            room += run(job_id, file, path, slot, switch) and lane == Job.Lane.BACKFILL
+            room += run(job_id, file, path, slot, switch) and lane != Job.Lane.INTERACTIVE
     if others:
         Job.objects.pass_on(others)
     return Next(frozenset(elsewhere), room)

@@ -109,22 +109,27 @@ def _voice(evidence: dict[str, str]) -> str:
 def _consider(
     name: str, file: File, jobs: list[Any], standings: list[Standing], backfills: dict[tuple[str, str], Backfill]
 ) -> Considered:
-    chosen = min(standings, key=_distance, default=None)
+    chosen = foremost(standings)
     if chosen is None:
         finding = Finding("forgotten", "No worker has it, and an operator has had it forgotten.")
     else:
         backfill = backfills.get((name, chosen.offer.version))
-        finding = _decision(file, chosen) or _missing(chosen, jobs, backfill) or _taken(chosen)
+        finding = obstacle(file, chosen) or _missing(chosen, jobs, backfill) or _taken(chosen)
     where = chosen if chosen is not None and chosen.state == "ready" else None
     lack = chosen.reason if chosen else "no worker has it."
     return Considered(name, finding, where, [Told(job, ends.find(job, lack), ends.fault(job)) for job in jobs])
+
+
+def foremost(standings: list[Standing]) -> Standing | None:
+    """Return which version of a processor to speak of: the one in force, or else the one that is closest to it."""
+    return min(standings, key=_distance, default=None)
 
 
 def _distance(each: Standing) -> int:
     return -1 if each.active else CLOSEST.index(each.state) if each.state in CLOSEST else len(CLOSEST)
 
 
-def _decision(file: File, chosen: Standing) -> Finding | None:
+def obstacle(file: File, chosen: Standing) -> Finding | None:
     """Say why no such file is given to the processor now; None if it is."""
     offer, switch = chosen.offer, chosen.switch
     if file.media_type is None:
@@ -166,7 +171,8 @@ def _missing(chosen: Standing, jobs: list[Job], backfill: Backfill | None) -> Fi
 def _taken(chosen: Standing) -> Finding:
     offer, sentence = chosen.offer, chosen.reason
     if chosen.workers:
-        workers = f"{chosen.workers} live workers work on {chosen.slots} files at a time"
+        live = "1 live worker works" if chosen.workers == 1 else f"{chosen.workers} live workers work"
+        workers = f"{live} on {chosen.slots} {'file' if chosen.slots == 1 else 'files'} at a time"
         sentence = f"On the queue {offer.queue} {workers}. {sentence}".strip()
     return Finding("accepted", f"It takes such files. {sentence}")
 

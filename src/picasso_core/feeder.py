@@ -1,5 +1,6 @@
-"""Feed the backfill lane: only so many of its files are on their way at a time that a new upload barely waits.
+"""Feed the lanes of what nobody waits for by itself, backfill and bulk, as if they were one.
 
+Only so many of its files are on their way at a time that a new upload barely waits.
 The sweeper fills the window; whoever has ended one of the lane's files sends the next one on its way. If that chain
 breaks, the sweeper mends it.
 """
@@ -12,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from .models import File, Job
@@ -55,7 +57,7 @@ def _lanes(queue: str) -> list[models.QuerySet[Any]]:
 
 
 def _jobs(queue: Any) -> models.QuerySet[Job]:
-    return Job.objects.filter(Job.OPEN, queue=queue, lane=Job.Lane.BACKFILL, due_at__isnull=False)
+    return Job.objects.filter(Job.OPEN, ~Q(lane=Job.Lane.INTERACTIVE), queue=queue, due_at__isnull=False)
 
 
 def _again() -> models.QuerySet[File]:

@@ -188,7 +188,7 @@ def move_waiting() -> int:
     for job in gone:
         job.park()
     waiting = Job.objects.filter(state=Job.State.WAITING, processor__in=runnable)
-    back = waiting.exclude(backfill__state=Backfill.State.PAUSED)[:BATCH]
+    back = waiting.exclude(backfill__state=Backfill.State.PAUSED, lane=Job.Lane.BACKFILL)[:BATCH]
     for job in back:
         job.resume(runnable[job.processor])
     return len(gone) + len(back)

@@ -35,9 +35,14 @@ class NothingToRetry(APIException):
     default_detail = "No job of this file has failed, so there is nothing to do again."
 
 
-class BackfillRefused(APIException):
+class Refused(APIException):
     status_code = 409
     default_code = "wrong_state"
+
+
+class Over(APIException):
+    status_code = 409
+    default_code = "over"
 
 
 class Ahead(APIException):
@@ -108,7 +113,7 @@ class Handler(ExceptionHandler):
             case asking.Unheard():
                 return NotFound(str(exc), exc.code)
             case asking.Refused():
-                return BackfillRefused(str(exc), exc.code)
+                return Refused(str(exc), exc.code)
             case RequestDataTooBig():
                 return PayloadTooLarge("The form has too much text: a part that is a file needs a file name.")
             case SuspiciousOperation():

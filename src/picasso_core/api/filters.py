@@ -62,7 +62,7 @@ def _choice(names: list[str], parameter: str) -> dict[str, Any]:
     return {"choices": [(name, name) for name in names], "error_messages": {"invalid_choice": sentence}}
 
 
-def _pattern(regex: str, sentence: str) -> dict[str, Any]:
+def pattern(regex: str, sentence: str) -> dict[str, Any]:
     """Make options for a text filter that takes what ``regex`` matches wholly."""
     return {
         "validators": [RegexValidator(re.compile(rf"(?:{regex})\Z"), sentence)],
@@ -70,7 +70,8 @@ def _pattern(regex: str, sentence: str) -> dict[str, Any]:
     }
 
 
-def _described(filter_: filters.Filter, description: str, **schema: Any) -> filters.Filter:
+def described(filter_: filters.Filter, description: str, **schema: Any) -> filters.Filter:
+    """Say in the contract what a filter does."""
     set_override(filter_, "field", {"type": "string", "description": description, **schema})
     return filter_
 
@@ -78,57 +79,57 @@ def _described(filter_: filters.Filter, description: str, **schema: Any) -> filt
 class FileFilters(filters.FilterSet):
     """Each parameter narrows the list; a File must match all of them."""
 
-    status = _described(
+    status = described(
         filters.MultipleChoiceFilter(
             widget=CommaSeparated, method="of_status", **_choice(File.Status.values, "status")
         ),
         "Files of this status; several, repeated or separated by commas, are alternatives.",
         enum=File.Status.values,
     )
-    processed = _described(
+    processed = described(
         filters.ChoiceFilter(method="is_processed", empty_label=None, **_choice(["true", "false"], "answer")),
         "Whether it has been processed successfully at least once.",
         type="boolean",
     )
-    media_type = _described(
+    media_type = described(
         filters.CharFilter(
             method="of_media_type",
-            **_pattern(rf"{TOKEN}/(\*|{TOKEN})", "Write a media type such as image/png, or all of one kind: image/*."),
+            **pattern(rf"{TOKEN}/(\*|{TOKEN})", "Write a media type such as image/png, or all of one kind: image/*."),
         ),
         "Files identified as this media type, such as `image/png`, or as one of this kind, such as `image/*`.",
         pattern=rf"^{TOKEN}/(\*|{TOKEN})$",
         maxLength=255,
     )
-    processor = _described(
+    processor = described(
         filters.CharFilter(method="by_job", max_length=64),
         "Files that have a Job of this processor.",
         minLength=1,
         maxLength=64,
         pattern=r"^[^\u0000]*$",
     )
-    job_state = _described(
+    job_state = described(
         filters.ChoiceFilter(method="by_job", empty_label=None, **_choice(Job.State.values, "state of a Job")),
         "Files that have a Job in this state; with `processor`, the same Job.",
         enum=Job.State.values,
     )
-    name = _described(
+    name = described(
         filters.CharFilter(lookup_expr="icontains", max_length=255, strip=False),
         "Files whose name contains this, in upper or lower case.",
         minLength=1,
         maxLength=255,
         pattern=r"^[^\u0000]*$",
     )
-    sha256 = _described(
+    sha256 = described(
         filters.CharFilter(
-            method="of_sha256", **_pattern("[0-9A-Fa-f]{64}", "Write a SHA-256 as 64 hexadecimal digits.")
+            method="of_sha256", **pattern("[0-9A-Fa-f]{64}", "Write a SHA-256 as 64 hexadecimal digits.")
         ),
         "Files with exactly these bytes.",
         pattern="^[0-9A-Fa-f]{64}$",
     )
-    uploaded_after = _described(
+    uploaded_after = described(
         TimeFilter(method="not_before"), "Files uploaded at this time or later.", format="date-time"
     )
-    uploaded_before = _described(
+    uploaded_before = described(
         TimeFilter(method="before"), "Files uploaded earlier than at this time.", format="date-time"
     )
 

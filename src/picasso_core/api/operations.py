@@ -126,15 +126,6 @@ delete_file = extend_schema(
     responses={204: OpenApiResponse(description="It is gone.")},
     tags=["files"],
 )
-retry_file = extend_schema(
-    operation_id="retry_file",
-    summary="Run failed jobs again",
-    description="Each job of the file that has failed is queued again as if it were new. It takes no body.",
-    parameters=[ID],
-    request=None,
-    responses={202: OpenApiResponse(FileWhole, "The File, with those jobs queued.")},
-    tags=["files"],
-)
 download_file = extend_schema(
     operation_id="download_file",
     summary="Download a file",

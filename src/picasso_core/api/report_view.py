@@ -25,7 +25,7 @@ from ..models import Backfill, Job
 from ..upgrade_report import OUTCOMES
 from . import parameters
 from .backfills_view import ID, find
-from .errors import BackfillRefused
+from .errors import Refused
 
 FIGURES = dict.fromkeys(OUTCOMES, 0) | {"identical": 950, "changed": 40, "newly_working": 8, "newly_failing": 2}
 RUN = {"job": "019e1b6c-2f72-7a50-8be0-6a4f1ed5a2f1", "version": "1", "state": "succeeded", "error": ""}
@@ -222,8 +222,8 @@ class ReportFile(APIView):
 
 
 def _with_report(pk: uuid.UUID) -> Backfill:
-    """Return a backfill that has a report. Raises ``Http404`` or ``BackfillRefused``."""
+    """Return a backfill that has a report. Raises ``Http404`` or ``Refused``."""
     backfill = find(pk)
     if backfill.kind != Backfill.Kind.PROCESS:
-        raise BackfillRefused("Only a backfill that runs a processor has a report.", "no_report")
+        raise Refused("Only a backfill that runs a processor has a report.", "no_report")
     return backfill

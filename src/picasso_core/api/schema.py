@@ -117,7 +117,7 @@ class Schema(AutoSchema):
 
     def _get_request_body(self, direction: Direction = "request") -> dict[str, Any] | None:
         body: dict[str, Any] | None = super()._get_request_body(direction)  # type: ignore[no-untyped-call]
-        return body and {**body, "required": True}
+        return body and {**body, "required": not getattr(self.view, "body_is_optional", False)}
 
     def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
         answers: dict[str, Any] = super()._get_response_bodies(direction)

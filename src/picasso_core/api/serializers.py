@@ -13,6 +13,7 @@ from rest_framework.reverse import reverse
 
 from ..models import Artifact, File, Job
 
+CANCELLED = "It was cancelled."
 PENDING = (Job.State.QUEUED, Job.State.RUNNING, Job.State.WAITING)
 
 ID = "019e1b6c-2f6a-7cc3-98c4-dc0c0c07398f"
@@ -22,6 +23,7 @@ FILE = {
     "name": "notes.txt",
     "size": 5,
     "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+    "duplicate_of": None,
     "media_type": "text/plain",
     "uploaded_at": "2026-11-23T12:00:00.123456Z",
     "status": "processed",
@@ -129,6 +131,15 @@ class JobPast(serializers.ModelSerializer[Job]):
         return {"code": job.error_code, "message": job.error} if job.error_code else None
 
 
+class JobAlone(JobPast):
+    """A Job with its result, by itself."""
+
+    file = serializers.UUIDField(source="file_id", read_only=True, help_text="The id of its File.")
+
+    class Meta(JobPast.Meta):
+        fields = read_only_fields = ("id", "file", *JobPast.Meta.fields[1:])
+
+
 class Newer(serializers.Serializer[Any]):
     """A newer Job whose result, if it has one, its File does not show."""
 
@@ -165,13 +176,19 @@ class FileSerializer(serializers.ModelSerializer[File]):
     file = serializers.SerializerMethodField(help_text="Where its bytes are.")
     pending = serializers.SerializerMethodField(help_text="How many of its jobs are open.")
     reason = serializers.SerializerMethodField(help_text="Why the status is what it is; empty for `processed`.")
+    duplicate_of = serializers.UUIDField(
+        source="duplicate_of_id",
+        allow_null=True,
+        read_only=True,
+        help_text="The first of your files with the same bytes; null where there is none, or no longer.",
+    )
     jobs: Any = JobBrief(many=True, read_only=True)
 
     class Meta:
         model = File
         fields = read_only_fields = (
-            "id", "file", "name", "size", "sha256", "media_type", "uploaded_at", "status", "processed", "pending",
-            "reason", "jobs",
+            "id", "file", "name", "size", "sha256", "duplicate_of", "media_type", "uploaded_at", "status", "processed",
+            "pending", "reason", "jobs",
         )  # fmt: skip
 
     def get_fields(self) -> dict[str, Any]:
@@ -295,4 +312,5 @@ def _why_unsupported(file: File, jobs: list[Job]) -> list[str]:
     whys = [each["why"] for each in file.identified_by if each["why"].startswith("identification_failed")]
     whys += [f"{job.processor} declined: {job.error}" for job in jobs if job.state == Job.State.DECLINED]
     whys += [f"{job.processor} cannot run now: {job.error}" for job in jobs if job.state == Job.State.WAITING]
+    whys += [f"{job.processor}: {job.error or CANCELLED}" for job in jobs if job.state == Job.State.CANCELLED]
     return whys or [f"No installed processor accepts {file.media_type}."]

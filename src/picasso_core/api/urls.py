@@ -3,6 +3,8 @@
 from django.urls import path
 
 from . import backfills_view as backfills
+from . import bulk_view as bulk
+from . import jobs_view as jobs
 from . import report_view as report
 from . import views
 from . import webhooks_view as webhooks
@@ -16,11 +18,16 @@ urlpatterns = [
     path("", views.Root.as_view(), name="root"),
     path("upload/", UploadView.as_view(), name="upload"),
     path("files/", views.FileList.as_view(), name="files"),
+    path("files/delete/", bulk.DeleteFiles.as_view(), name="delete-files"),
+    path("files/retry/", bulk.RetryFiles.as_view(), name="retry-files"),
     path("files/<uuid:pk>/", views.FileDetail.as_view(), name="file"),
     path("files/<uuid:pk>/explain/", Explain.as_view(), name="explain"),
-    path("files/<uuid:pk>/retry/", views.Retry.as_view(), name="retry"),
+    path("files/<uuid:pk>/retry/", jobs.Retry.as_view(), name="retry"),
+    path("files/<uuid:pk>/reprocess/", jobs.Reprocess.as_view(), name="reprocess"),
     path("files/<uuid:pk>/content/", views.Content.as_view(), name="content"),
     path("files/<uuid:pk>/artifacts/<str:processor>/<str:name>/", views.ArtifactContent.as_view(), name="artifact"),
+    path("jobs/retry/", bulk.RetryJobs.as_view(), name="retry-jobs"),
+    path("jobs/<uuid:pk>/cancel/", jobs.Cancel.as_view(), name="cancel-job"),
     path("processors/", ProcessorList.as_view(), name="processors"),
     path("processors/<str:name>/", ProcessorDetail.as_view(), name="processor"),
     path("backfills/", backfills.BackfillList.as_view(), name="backfills"),

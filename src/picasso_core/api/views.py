@@ -1,4 +1,4 @@
-"""The endpoints but the upload: list, look, download, delete, retry, and how the service is."""
+"""The endpoints of files but the upload: list, look, download, delete; and how the service is."""
 
 from __future__ import annotations
 
@@ -18,10 +18,8 @@ from rest_framework.views import APIView
 from .. import uploads
 from ..models import Artifact, File, Job, Offer
 from ..outages import database_trouble
-from ..publisher import publish_soon
 from . import operations
 from .downloads import download
-from .errors import NothingToRetry
 from .filters import FileFilters, Filters
 from .parameters import check, identifier
 from .search_pages import FoundFile, SearchPages
@@ -95,25 +93,6 @@ class FileDetail(RetrieveAPIView[File]):
         if file is None:
             raise Http404(NO_FILE)
         return file
-
-
-class Retry(APIView):
-    """Run what has failed once more."""
-
-    errors = {"POST": (404, 409)}
-
-    @operations.retry_file
-    def post(self, request: Request, pk: uuid.UUID) -> Response:
-        """Queue the failed Jobs and answer with the File."""
-        queues = Job.objects.retry(pk)
-        file = WHOLE.filter(pk=pk).first()
-        if file is None:
-            raise Http404(NO_FILE)
-        if not queues:
-            raise NothingToRetry
-        for queue in queues:
-            publish_soon(pk, queue)
-        return Response(FileWhole(file, context={"request": request}).data, status=202)
 
 
 class Content(APIView):

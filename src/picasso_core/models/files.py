@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -22,7 +23,7 @@ from .work import ENDED, Work, soon, uuid7
 UNKNOWN = "application/octet-stream"
 KIND = Left(F("media_type"), StrIndex(F("media_type"), Value("/")) - 1)
 """What stands before the slash of a media type."""
-COUNTS = Q(current=True) | Q(lane="interactive", state__in=("queued", "running"))
+COUNTS = Q(current=True) | ~Q(lane="backfill") & Q(state__in=("queued", "running"))
 """The Jobs that a File's status follows from: what it shows for each processor, and what somebody waits for."""
 
 
@@ -115,6 +116,16 @@ class File(Work):
                 file._settle()
 
     @classmethod
+    @contextmanager
+    def all_locked(cls, pks: Iterable[uuid.UUID]) -> Iterator[None]:
+        """Open such a transaction for several Files, locked in one order; those that are gone are left out."""
+        with transaction.atomic():
+            fields = ("media_type", "status", "processed")
+            files = list(cls.objects.filter(pk__in=pks).order_by("pk").select_for_update().only(*fields))
+            yield
+            cls._settle_all([file for file in files if file.media_type is not None])
+
+    @classmethod
     def find(cls, pk: uuid.UUID) -> File | None:
         """Return one File; None if there is no such."""
         return next(iter(_found().objects(cls, id=pk)), None)
@@ -149,26 +160,55 @@ class File(Work):
     @classmethod
     def remove(cls, pk: uuid.UUID) -> bool:
         """Delete a File with its Jobs, whatever they are doing, then the bytes; False if there is no such File."""
-        with cls.locked(pk) as file:
-            if file is None:
-                return False
-            artifacts = file.jobs.filter(artifacts__isnull=False).values_list("artifacts__key", flat=True)
-            keys = [str(file.file.name), *artifacts]
-            file.delete()
+        return bool(cls.remove_some(cls.objects.filter(pk=pk)))
+
+    @classmethod
+    def remove_some(cls, files: models.QuerySet[File]) -> int:
+        """Delete these few as ``remove`` does one; return how many."""
+        with transaction.atomic():
+            # What another has changed in the meantime is looked at again once it is locked.
+            locked = list(files.order_by("pk").select_for_update(of=("self",)).only("file"))
+            gone = cls.objects.filter(pk__in=[file.pk for file in locked])
+            artifacts = (
+                gone.filter(jobs__artifacts__isnull=False).order_by().values_list("jobs__artifacts__key", flat=True)
+            )
+            keys = [*(str(file.file.name) for file in locked), *artifacts]
+            gone.delete()
         for key in keys:
             # What cannot be deleted now is bytes without a row, which the sweeper collects.
             with contextlib.suppress(OSError):
                 default_storage.delete(key)
-        return True
+        return len(locked)
 
     def _settle(self) -> None:
         """Derive the status from the Jobs, which there are once it is identified; only under the lock."""
         if self.media_type is None:
             return
         status = status_of(_jobs().rows(file=self.pk))
-        succeeded = status in (File.Status.PROCESSED, File.Status.PARTIAL)
+        succeeded = status in SETTLED
         if status != self.status or (succeeded and not self.processed):
             _settled().rows(id=self.pk, status=status, processed=self.processed or succeeded)
+
+    @classmethod
+    def _settle_all(cls, files: list[File]) -> None:
+        """Do for these what ``_settle`` does for one."""
+        job: Any = cls.jobs.field.model
+        counted = defaultdict(list)
+        for file_id, *each in (
+            job.objects.order_by().filter(COUNTS, file__in=files).values_list("file_id", "state", "lane")
+        ):
+            counted[file_id].append(each)
+        changed = defaultdict(list)
+        for file in files:
+            status = status_of(counted[file.pk])
+            processed = file.processed or status in SETTLED
+            if (status, processed) != (file.status, file.processed):
+                changed[status, processed].append(file.pk)
+        for (status, processed), pks in changed.items():
+            cls.objects.filter(pk__in=pks).update(status=status, processed=processed)
+
+
+SETTLED = (File.Status.PROCESSED, File.Status.PARTIAL)
 
 
 @cache
@@ -211,7 +251,7 @@ def _settled() -> Statement:
 def status_of(jobs: list[list[str]]) -> str:
     """Say what the states and lanes of those Jobs of a File that count amount to."""
     states = {state for state, _ in jobs}
-    if any(lane == "interactive" and state in ("queued", "running") for state, lane in jobs):
+    if any(lane != "backfill" and state in ("queued", "running") for state, lane in jobs):
         return File.Status.PROCESSING
     if "succeeded" in states:
         return File.Status.PARTIAL if "failed" in states else File.Status.PROCESSED

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from django.db import models
-from django.db.models import Case, Exists, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, Count, Exists, Max, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Now
 from django.db.models.lookups import Exact
 
@@ -25,6 +25,7 @@ LONGEST_PAUSE = timedelta(days=1)
 AGAIN = timedelta(seconds=1)
 TEMPORARY = "temporary_failure"
 EXCLUDED = "The operator keeps files of this type or size from this processor."
+CANCELLED = "Somebody has cancelled it."
 UNFINISHED = ("queued", "running", "waiting")
 """The states of a Job that is not over."""
 
@@ -37,18 +38,47 @@ class Jobs(models.QuerySet["Job"]):
 
         ``first`` says that there are no Jobs yet, so that nobody need look.
         """
-        shown = () if first else set(self.filter(file=file, current=True).values_list("processor", flat=True))
+        jobs = () if first else self.filter(file=file).values_list("processor", "version", "current")
+        there = {(processor, version) for processor, version, _ in jobs}
+        shown = {processor for processor, _, current in jobs if current}
         for offer in offers:
-            job = Job.of(offer, file_id=file.pk, lane=lane, current=offer.processor not in shown)
-            _insertion().rows(**{field.name: getattr(job, field.attname) for field in Job._meta.concrete_fields})
+            if (offer.processor, offer.version) not in there:
+                _insert(Job.of(offer, file_id=file.pk, lane=lane, current=offer.processor not in shown))
+
+    def repeat(self, file: File, offers: Iterable[Offer]) -> None:
+        """Give ``file`` one more Job for each offer, whatever there is of its processor; only under the File's lock.
+
+        What the File shows stays until the new Job has a result.
+        """
+        for offer in offers:
+            there = self.filter(file=file, processor=offer.processor).order_by()
+            had = there.aggregate(last=Max("repeat"), shown=Count("pk", filter=Q(current=True)))
+            repeat = 0 if had["last"] is None else had["last"] + 1
+            _insert(Job.of(offer, file_id=file.pk, repeat=repeat, current=not had["shown"]))
+
+    def failed(self) -> Jobs:
+        """Return those that have failed and are no history: what Files show, and what is newer than anything else."""
+        same = Job.objects.order_by().filter(file=OuterRef("file"), processor=OuterRef("processor"))
+        newest = ~Exists(same.filter(pk__gt=OuterRef("pk")))
+        return self.order_by().filter(Q(current=True) | newest, state=Job.State.FAILED)
 
     def retry(self, file_id: uuid.UUID) -> set[str]:
         """Queue the failed Jobs of one File again, as new; return the queues to ring."""
         with File.locked(file_id):
-            failed = self.filter(file_id=file_id, state=Job.State.FAILED, current=True)
+            failed = self.failed().filter(file_id=file_id)
             queues = set(failed.values_list("queue", flat=True))
-            failed._queue()
+            failed._queue(lane=Job.Lane.INTERACTIVE)
         return queues
+
+    def retry_some(self, pks: Iterable[uuid.UUID]) -> int:
+        """Queue these again as new, which have failed, for as many Files as ``pks`` have; return how many.
+
+        Of each of these Files all are taken: once it is `processing`, who asks for failed ones does not find it again.
+        Their turn comes in a window, as a backfill's does.
+        """
+        files = set(Job.objects.filter(pk__in=pks).values_list("file_id", flat=True))
+        with File.all_locked(files):
+            return self.filter(file__in=files)._queue(lane=Job.Lane.BULK, due_at=Now())
 
     def run_again(self, job: Job) -> bool:
         """Queue a Job again that has succeeded, whose result is damaged; False if it is not one any more."""
@@ -62,11 +92,14 @@ class Jobs(models.QuerySet["Job"]):
         """Have open Jobs that nobody holds published again in a moment: another worker of their queue can run them."""
         self.filter(Job.OPEN, pk__in=pks, lease_token=None).update(due_at=Now() + AGAIN)
 
-    def _queue(self) -> int:
-        return self.update(
-            **AS_NEW, state=Job.State.QUEUED, queued_at=Now(), started_at=None, finished_at=None, due_at=soon(),
-            error_code="", error="", detail="",
-        )  # fmt: skip
+    def _queue(self, **fields: Any) -> int:
+        again = {"state": Job.State.QUEUED, "queued_at": Now(), "started_at": None, "finished_at": None}
+        said = {"error_code": "", "error": "", "detail": ""}
+        return self.update(**{**AS_NEW, **again, **said, "due_at": soon(), **fields})
+
+
+def _insert(job: Job) -> None:
+    _insertion().rows(**{field.name: getattr(job, field.attname) for field in Job._meta.concrete_fields})
 
 
 @cache
@@ -106,6 +139,7 @@ class Job(Work):
     class Lane(models.TextChoices):
         INTERACTIVE = "interactive"
         BACKFILL = "backfill"
+        BULK = "bulk", "asked for with many others"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     # The constraints' indexes begin with it.
@@ -146,7 +180,7 @@ class Job(Work):
         indexes = (
             models.Index(fields=("queue", "due_at"), name="job_due", condition=Q(due_at__isnull=False)),
             models.Index(
-                fields=("queue", "due_at"), name="job_lane", condition=Q(lane="backfill", due_at__isnull=False)
+                fields=("queue", "due_at"), name="job_lane", condition=~Q(lane="interactive") & Q(due_at__isnull=False)
             ),
             models.Index(
                 fields=("state", "processor", "version", "queue"),
@@ -196,6 +230,16 @@ class Job(Work):
         """End because an operator keeps such files from the processor; False if the claim was lost."""
         return self._end(Job.State.CANCELLED, error_code="excluded", error=EXCLUDED)
 
+    def cancel(self) -> bool:
+        """End it whatever it is doing, so that its worker, if any, loses the claim; False if it is over.
+
+        It takes the place of nothing that the File shows: it says nothing about the file.
+        """
+        with File.locked(self.file_id):
+            unfinished = Job.objects.filter(pk=self.pk, state__in=UNFINISHED)
+            said = {"error_code": "cancelled", "error": CANCELLED, "detail": ""}
+            return bool(unfinished.update(**ENDED, **said, state=Job.State.CANCELLED, finished_at=Now()))
+
     def wait(self, message: str) -> bool:
         """Wait until the processor, which lacks something, is announced again; False if the claim was lost."""
         return self._end(Job.State.WAITING, error_code="missing_dependency", error=message, finished_at=None)
@@ -225,8 +269,9 @@ class Job(Work):
             if file is None:
                 return
             waiting = Job.objects.filter(pk=self.pk, state=Job.State.WAITING)
-            taken = Job.objects.filter(file_id=self.file_id, processor=offer.processor, version=offer.version)
-            if taken.exclude(pk=self.pk).exists() or not offer.accepts(file.media_type or UNKNOWN, file.size):
+            others = Job.objects.filter(file_id=self.file_id, processor=offer.processor, version=offer.version)
+            taken = offer.version != self.version and others.exists()
+            if taken or not offer.accepts(file.media_type or UNKNOWN, file.size):
                 waiting.update(state=Job.State.CANCELLED, finished_at=Now())
             else:
                 fields = {"version": offer.version, "distribution": offer.distribution, "queue": offer.queue}
@@ -250,7 +295,8 @@ class Job(Work):
         others = Job.objects.filter(file_id=self.file_id, processor=self.processor, current=True).exclude(pk=self.pk)
         shown = others.first()
         if shown is not None:
-            pinned = Switch.objects.filter(processor=self.processor, pinned=shown.version).exists()
+            another = shown.version != self.version
+            pinned = another and Switch.objects.filter(processor=self.processor, pinned=shown.version).exists()
             better = shown.state == Job.State.SUCCEEDED and (state != Job.State.SUCCEEDED or pinned)
             if better or shown.pk > self.pk:
                 return

@@ -23,8 +23,8 @@ FOLLOWER = "search"
 BATCH = 200
 LONGEST = 256 * 1024
 """Characters of one processor's text that are indexed."""
-MOST = 900 * 1024
-"""Bytes of words that PostgreSQL is given for one File; it takes a mebibyte, the name included."""
+ROOM, OVERHEAD, PLACE = 1_000_000, 3, 2
+"""A tsvector has at most 1,048,575 bytes: each word once, with so much beside it, and each place where it stands."""
 RANKED = 2000
 """So many hits, the newest, are put into the order of their rank."""
 CHANGES = (Event.Kind.UPLOADED, Event.Kind.SUCCEEDED, Event.Kind.REPROCESSED, Event.Kind.RETRIED, Event.Kind.BACKFILLED)
@@ -74,12 +74,24 @@ def update(ids: Iterable[uuid.UUID]) -> None:
             cursor.executemany("INSERT INTO picasso_words (rowid, name, found) VALUES (%s, %s, %s)", rows)
 
 
+def refresh(ids: Iterable[uuid.UUID]) -> None:
+    """Bring Files up to date of which no event tells, while whoever follows the log waits."""
+    Follower.named(FOLLOWER)
+    while True:
+        try:
+            with transaction.atomic():
+                Follower.objects.select_for_update().get(name=FOLLOWER)
+                return update(ids)
+        except IntegrityError:
+            # A File was deleted in this moment: the next try does not find it.
+            continue
+
+
 def rebuild() -> Iterator[int]:
-    """Write every entry anew and yield how many Files are done, for an archive that is older than the search."""
+    """Bring every File up to date and yield how many are done, for an archive that is older than its events."""
     last, done = uuid.UUID(int=0), 0
     while batch := list(File.objects.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]):
-        with transaction.atomic():
-            update(batch)
+        refresh(batch)
         last, done = batch[-1], done + len(batch)
         yield done
 
@@ -168,30 +180,27 @@ def _strings(data: Any) -> Iterator[str]:
 
 
 def _columns(texts: dict[str, str]) -> tuple[str, str]:
-    """Return the words of the name and those that were found."""
-    return " ".join(words(texts[""])), " ".join(word for who, text in texts.items() if who for word in words(text))
+    """Return the words of the name and those that were found, the first of them that a tsvector has room for."""
+    room, seen = ROOM, set[str]()
+
+    def fitting(group: Iterable[str]) -> Iterator[str]:
+        nonlocal room
+        for word in (word for text in group for word in words(text)):
+            room -= PLACE + (0 if word in seen else len(word.encode()) + OVERHEAD)
+            if room < 0:
+                return
+            seen.add(word)
+            yield word
+
+    name = " ".join(fitting([texts[""]]))
+    return name, " ".join(fitting(text for who, text in texts.items() if who))
 
 
 def _vector(texts: dict[str, str]) -> Any:
     if connection.vendor == "sqlite":
         return None
     name, found = _columns(texts)
-    return _Vector(Cast(Value(name), models.TextField()), Cast(Value(_as_fits(found)), models.TextField()))
-
-
-def _as_fits(found: str) -> str:
-    """Return as many of the words as a tsvector takes; one more and PostgreSQL refuses to store any.
-
-    It holds each word once, with what it knows of it in 4 bytes and each of at most 256 places in 2.
-    """
-    size, places = 0, defaultdict[str, int](int)
-    kept = found.split(" ")
-    for number, word in enumerate(kept):
-        places[word] += 1
-        size += (len(word.encode()) + 4 if places[word] == 1 else 0) + (2 if places[word] <= 256 else 0)
-        if size > MOST:
-            return " ".join(kept[:number])
-    return found
+    return _Vector(Cast(Value(name), models.TextField()), Cast(Value(found), models.TextField()))
 
 
 class _Vector(Func):
