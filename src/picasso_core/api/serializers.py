@@ -267,6 +267,7 @@ def newcomer(file: File, url: str) -> dict[str, Any]:
         "name": file.name,
         "size": file.size,
         "sha256": file.sha256,
+        "duplicate_of": file.duplicate_of_id and str(file.duplicate_of_id),
         "media_type": None,
         "uploaded_at": file.uploaded_at.isoformat().replace("+00:00", "Z"),
         "status": file.status,
