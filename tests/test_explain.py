@@ -243,7 +243,7 @@ def test_it_asks_as_much_for_many_processors_as_for_one(django_assert_num_querie
     for number in range(20):
         OfferFactory(processor=f"p{number}")
         JobFactory(file=file, processor=f"p{number}", state="succeeded", due_at=None)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(7):
         assert len(explain(file)["processors"]) == 20
 
 

@@ -248,6 +248,26 @@ class Life(RuleBasedStateMachine):
             self.model.rows[claim.name].end(state)
             self.model.rows[claim.name].effects += state == "succeeded"
 
+    @rule(target=claims, claim=claims)
+    def identify_and_begin(self, claim: Claim):
+        """Whoever identifies the File has its first Job in hand at once."""
+        if claim.name != "file":
+            return multiple()
+        offers = Offer.objects.accepting(ECHO, 1)
+        held = self.model.holds(claim)
+        assert claim.work.identified(ECHO, [], offers, mine=lambda offer: True) is held
+        if not held:
+            return multiple()
+        self._identified()
+        begun = [due for due in claim.work.due if due.claimed]
+        assert [due.processor for due in begun] == [name for name in PROCESSORS if self.model.runs(name)][:1]
+        if not begun:
+            return multiple()
+        row = self.model.rows[begun[0].processor]
+        row.state, row.holder = "running", Claim(begun[0].processor, begun[0].claimed, 0, False)
+        row.lease = row.due = self.model.now + 30
+        return row.holder
+
     @rule(claim=consumes(claims))
     def the_worker_crashes(self, claim: Claim) -> None:
         """It forgets its claim, which nobody gives back."""

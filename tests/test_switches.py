@@ -280,7 +280,7 @@ def test_processors_tell_what_keeps_files_from_them_and_how_many_jobs_wait():
 def test_the_list_asks_as_much_for_many_processors_as_for_one(django_assert_num_queries):
     for number in range(20):
         OfferFactory(processor=f"p{number}")
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(6):
         assert len(Client().get("/processors/").json()) == 20
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -17,8 +17,9 @@ import structlog
 
 from . import storage
 from .lacking import manages_a_sample
-from .models import Artifact, File, Job, Offer, Switch, Work
+from .models import Artifact, File, Job, Offer, Work
 from .models.files import UNKNOWN
+from .models.jobs import Due
 from .outlast import beat_of, outlast
 from .sandbox.outcome import PROCESSORS_FAULT, Outcome, failure
 from .sandbox.runner import Runner
@@ -41,6 +42,10 @@ class Slot:
     samples: Mapping[str, str] = field(default_factory=dict)
     """Where processors have files of their own to be tried with."""
 
+    def runs(self, offer: Offer) -> bool:
+        """Whether this worker runs what is offered."""
+        return offer.queue == self.queue and (offer.processor, offer.version) in self.offered
+
 
 @dataclass(frozen=True)
 class Next:
@@ -62,8 +67,9 @@ def process(file_id: uuid.UUID, slot: Slot) -> Next:
     if file := File.claim(file_id):
         again = file.identify_again
         with _content(file, slot) as path:
-            done = identify(file, path, slot)
-            then = _run_all(Job.due(file_id), file, path, slot) if done else Next()
+            if not identify(file, path, slot):
+                return Next(room=again)
+            then = _run_all(Job.due(file_id) if file.due is None else file.due, file, path, slot)
         return replace(then, room=then.room + again)
     due = Job.due(file_id)
     if not due or not (file := File.find(file_id)):
@@ -80,41 +86,42 @@ def identify(file: File, path: Path | None, slot: Slot) -> bool:
         outcome = slot.runner.identify(
             path, name=file.name, declared=file.declared_type, owner=file.owner_id, beat=beat_of(file)
         )
-    done = outlast(lambda: _record_identification(file, outcome), slot.stopping)
+    done = outlast(lambda: _record_identification(file, outcome, slot), slot.stopping)
     _log("identified" if done else outcome.state, started, file=file.pk, media_type=file.media_type, code=outcome.code)
     return done
 
 
-def _record_identification(file: File, outcome: Outcome) -> bool:
+def _record_identification(file: File, outcome: Outcome, slot: Slot) -> bool:
     if outcome.state == "aborted":
         _give_back(file, outcome)
         return False
     if outcome.state == "succeeded":
         media_type = outcome.data["media_type"]
         offers = Offer.objects.accepting(media_type, file.size)
-        return file.identified(media_type, outcome.data["evidence"], offers)
+        return file.identified(media_type, outcome.data["evidence"], offers, slot.runs)
     return not file.try_again() and file.unidentifiable(outcome.message)
 
 
-def _run_all(due: Iterable[Sequence[Any]], file: File, path: Path | None, slot: Slot) -> Next:
+def _run_all(due: Iterable[Due], file: File, path: Path | None, slot: Slot) -> Next:
     """Run those of these Jobs that this worker can."""
     elsewhere, others, room = set(), [], 0
-    for job_id, queue, processor, version, lane, excluded, limits in due:
-        if queue != slot.queue:
-            elsewhere.add(queue)
-        elif (processor, version) not in slot.offered:
-            others.append(job_id)
+    for each in due:
+        if each.queue != slot.queue:
+            elsewhere.add(each.queue)
+        elif (each.processor, each.version) not in slot.offered:
+            others.append(each.job)
         elif not slot.stopping():
-            switch = Switch(processor, excluded=excluded or [], limits=limits or {})
-            room += run(job_id, file, path, slot, switch) and lane != Job.Lane.INTERACTIVE
+            room += run(each, file, path, slot) and each.lane != Job.Lane.INTERACTIVE
+        elif each.claimed:
+            each.claimed.give_back()
     if others:
         Job.objects.pass_on(others)
     return Next(frozenset(elsewhere), room)
 
 
-def run(job_id: uuid.UUID, file: File, path: Path | None, slot: Slot, switch: Switch) -> bool:
+def run(due: Due, file: File, path: Path | None, slot: Slot) -> bool:
     """Claim one Job, run it in the sandbox and record its end; False if somebody else has it."""
-    job = Job.claim(job_id)
+    job, switch = due.claimed or Job.claim(due.job), due.switch
     if job is None:
         return False
     if not switch.takes(file.media_type or UNKNOWN, file.size):

@@ -27,7 +27,11 @@ DECLARE
 BEGIN
     CASE
         WHEN TG_OP = 'INSERT' THEN
-            kind := CASE WHEN NEW.repeat > 0 THEN 'job.reprocessed' ELSE 'job.backfilled' END;
+            kind := CASE
+                WHEN NEW.state = 'running' THEN 'job.started'
+                WHEN NEW.repeat > 0 THEN 'job.reprocessed'
+                ELSE 'job.backfilled'
+            END;
         WHEN NEW.state = 'running' THEN
             kind := 'job.started';
         WHEN NEW.state IN ('succeeded', 'failed', 'declined', 'cancelled') THEN
@@ -51,7 +55,7 @@ FOR EACH ROW WHEN (NEW.media_type IS NOT NULL AND NEW.media_type IS DISTINCT FRO
 EXECUTE FUNCTION picasso_log_file();
 
 CREATE TRIGGER event_job_made AFTER INSERT ON picasso_job
-FOR EACH ROW WHEN (NEW.lane = 'backfill' OR NEW.repeat > 0)
+FOR EACH ROW WHEN (NEW.lane = 'backfill' OR NEW.repeat > 0 OR NEW.state = 'running')
 EXECUTE FUNCTION picasso_log_job();
 
 -- The second line: a worker has taken the Job over from one that was lost.
@@ -97,11 +101,15 @@ SQLITE = [
     """,
     """
     CREATE TRIGGER event_job_made AFTER INSERT ON picasso_job
-    WHEN NEW.lane = 'backfill' OR NEW.repeat > 0
+    WHEN NEW.lane = 'backfill' OR NEW.repeat > 0 OR NEW.state = 'running'
     BEGIN
         INSERT INTO picasso_event (kind, file, job, processor, version, data)
         VALUES (
-            CASE WHEN NEW.repeat > 0 THEN 'job.reprocessed' ELSE 'job.backfilled' END,
+            CASE
+                WHEN NEW.state = 'running' THEN 'job.started'
+                WHEN NEW.repeat > 0 THEN 'job.reprocessed'
+                ELSE 'job.backfilled'
+            END,
             NEW.file_id, NEW.id, NEW.processor, NEW.version, json_object('lane', NEW.lane)
         );
     END

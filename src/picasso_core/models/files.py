@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, ClassVar
@@ -65,6 +65,9 @@ class File(Work):
     uploaded_at = models.DateTimeField(db_default=Now())
     status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
     processed = models.BooleanField(default=False, help_text="It has settled with a success once; never turns back.")
+
+    due: Sequence[Any] | None = None
+    """The Jobs that ``identified`` has made and that can run; None where it has not looked at all of them."""
 
     OPEN: ClassVar = Q(media_type=None) | Q(identify_again=True)
     # To be identified once more does not disturb what is known.
@@ -136,15 +139,35 @@ class File(Work):
         ((self.uploaded_at, self.duplicate_of_id),) = _insertion(self.owner_id is not None).rows(**values)
         self._state.adding, self._state.db = False, DEFAULT_DB_ALIAS
 
-    def identified(self, media_type: str, evidence: Iterable[dict[str, str]], offers: Iterable[Any]) -> bool:
-        """Save the media type and a Job for each of ``offers``; False if the claim was lost."""
-        with File.locked(self.pk) as file:
-            fields = {"media_type": media_type, "identified_by": list(evidence), "identify_again": False}
-            if not self._update(**ENDED, **fields) or file is None:
-                return False
-            first = file.media_type is None
-            self.media_type = file.media_type = media_type
-            self.jobs.model.objects.add(file, offers, lane="interactive" if first else "backfill", first=first)
+    def identified(
+        self,
+        media_type: str,
+        evidence: Iterable[dict[str, str]],
+        offers: Iterable[Offer],
+        mine: Callable[[Offer], bool] = lambda offer: False,
+    ) -> bool:
+        """Save the media type and a Job for each of ``offers``; False if the claim was lost.
+
+        Where it had no media type before, ``due`` are the Jobs that can run now, the first that is ``mine`` claimed.
+        """
+        fields = {**ENDED, "media_type": media_type, "identified_by": list(evidence), "identify_again": False}
+        if self.media_type is not None:
+            with File.locked(self.pk) as file:
+                if not self._update(**fields) or file is None:
+                    return False
+                file.media_type = media_type
+                self.jobs.model.objects.add(file, offers, lane="backfill")
+        else:
+            with transaction.atomic():
+                # This locks its row, and there is no Job yet that another could end.
+                if not self._update(**fields):
+                    return False
+                due = self.jobs.model.objects.add(self, offers, first=True, mine=mine)
+                status = File.Status.PROCESSING if due else File.Status.UNSUPPORTED
+                if status != self.status:
+                    _settled().rows(id=self.pk, status=status, processed=self.processed)
+            self.due = due
+        self.media_type = media_type
         return True
 
     def unidentifiable(self, why: str) -> bool:

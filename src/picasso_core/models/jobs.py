@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from django.db import models
 from django.db.models import Case, Count, Exists, Max, OuterRef, Q, Subquery, Value, When
@@ -18,7 +18,7 @@ from .files import UNKNOWN, File
 from .offers import Offer
 from .statements import Parameter, Statement
 from .switches import Switch
-from .work import AS_NEW, ENDED, NOW, Work, free, losses, soon, startable, uuid7
+from .work import AS_NEW, ENDED, LEASED, NOW, Work, free, losses, soon, startable, uuid7
 
 SHORTEST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(days=1)
@@ -30,20 +30,51 @@ UNFINISHED = ("queued", "running", "waiting")
 """The states of a Job that is not over."""
 
 
+class Due(NamedTuple):
+    """A Job that is to be run, and what an operator has decided about its processor."""
+
+    job: uuid.UUID
+    queue: str
+    processor: str
+    version: str
+    lane: str
+    switch: Switch
+    claimed: Job | None = None
+    """The Job itself where whoever is to run it has claimed it already."""
+
+
 class Jobs(models.QuerySet["Job"]):
     """The jobs of all files."""
 
-    def add(self, file: File, offers: Iterable[Offer], *, lane: str = "interactive", first: bool = False) -> None:
+    def add(
+        self,
+        file: File,
+        offers: Iterable[Offer],
+        *,
+        lane: str = "interactive",
+        first: bool = False,
+        mine: Callable[[Offer], bool] = lambda offer: False,
+    ) -> list[Due]:
         """Give ``file`` a Job for each offer that it has none for; only under the File's lock.
 
-        ``first`` says that there are no Jobs yet, so that nobody need look.
+        ``first`` says that there are no Jobs yet, so that nobody need look. Returns those that can run, of which the
+        first that is ``mine`` is claimed as it is made.
         """
         jobs = () if first else self.filter(file=file).values_list("processor", "version", "current")
         there = {(processor, version) for processor, version, _ in jobs}
         shown = {processor for processor, _, current in jobs if current}
-        for offer in offers:
-            if (offer.processor, offer.version) not in there:
-                _insert(Job.of(offer, file_id=file.pk, lane=lane, current=offer.processor not in shown))
+        due: list[Due] = []
+        for offer in sorted(offers, key=lambda offer: offer.processor):
+            if (offer.processor, offer.version) in there:
+                continue
+            job = Job.of(offer, file_id=file.pk, lane=lane, current=offer.processor not in shown)
+            if job.state == Job.State.QUEUED and mine(offer) and not any(each.claimed for each in due):
+                job.state, job.lease_token = Job.State.RUNNING, uuid.uuid4()
+            _insert(job)
+            if job.state != Job.State.WAITING:
+                claimed = job if job.lease_token else None
+                due.append(Due(job.pk, job.queue, job.processor, job.version, lane, offer.switch, claimed))
+        return due
 
     def repeat(self, file: File, offers: Iterable[Offer]) -> None:
         """Give ``file`` one more Job for each offer, whatever there is of its processor; only under the File's lock.
@@ -113,15 +144,28 @@ def _due() -> Statement:
 
 @cache
 def _insertion() -> Statement:
-    given = {field.name: Parameter(Job, field.name) for field in Job._meta.concrete_fields}
+    given: dict[str, Any] = {field.name: Parameter(Job, field.name) for field in Job._meta.concrete_fields}
     del given["queued_at"]
+    claimed = Exact(Parameter(Job, "state"), Value(Job.State.RUNNING))
     # Interactive work is on its way already; what a backfill takes up is published when its turn comes.
     due = Case(
+        When(claimed, then=LEASED["due_at"]),
         When(Exact(Parameter(Job, "state"), Value(Job.State.WAITING)), then=None),
         When(Exact(Parameter(Job, "lane"), Value(Job.Lane.BACKFILL)), then=Now()),
         default=soon(),
     )
-    return Statement.insert(Job, given | {"due_at": due}, returning=["id"], or_ignore=True)
+    given |= {
+        "due_at": due,
+        "lease_until": Case(When(claimed, then=LEASED["lease_until"])),
+        "started_at": Case(When(claimed, then=Now())),
+    }
+    return Statement.insert(Job, given, returning=["id"], or_ignore=True)
+
+
+@cache
+def _artifact_insertion() -> Statement:
+    given = {name: Parameter(Artifact, name) for name in ("job", "name", "media_type", "size", "key")}
+    return Statement.insert(Artifact, given, returning=["id"])
 
 
 class Job(Work):
@@ -202,13 +246,13 @@ class Job(Work):
         return cls(**which, queue=offer.queue, state=state, **fields)
 
     @classmethod
-    def due(cls, file_id: uuid.UUID) -> list[list[Any]]:
-        """Return each Job of a File that could be claimed now.
-
-        That is its key, queue, processor, version and lane, and what an operator keeps from the processor: media types
-        and limits, None for nothing.
-        """
-        return _due().rows(file=file_id)
+    def due(cls, file_id: uuid.UUID) -> list[Due]:
+        """Return each Job of a File that could be claimed now."""
+        due = []
+        for pk, queue, processor, version, lane, excluded, limits in _due().rows(file=file_id):
+            switch = Switch(processor=processor, excluded=excluded or [], limits=limits or {})
+            due.append(Due(pk, queue, processor, version, lane, switch))
+        return due
 
     def succeed(
         self, data: dict[str, Any], warnings: Sequence[str], artifacts: Sequence[Artifact], digest: str = ""
@@ -284,8 +328,8 @@ class Job(Work):
             fields = {"finished_at": NOW, "detail": "", **ENDED, **fields}
             if file is None or not self._update(state=state, **fields):
                 return False
-            if artifacts:
-                Artifact.objects.bulk_create(artifacts)
+            for artifact in artifacts:
+                artifact.insert()
             if not self.current:
                 self._take_the_place(state)
         return True
@@ -319,3 +363,8 @@ class Artifact(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} of {self.job_id}"
+
+    def insert(self) -> None:
+        """Add the row."""
+        fields = {"name": self.name, "media_type": self.media_type, "size": self.size, "key": self.key}
+        _artifact_insertion().rows(job=self.job_id, **fields)

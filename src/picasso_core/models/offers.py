@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from typing import Any, ClassVar
 
-from django.db import models
-from django.db.models import Q, Subquery
+from django.db import DEFAULT_DB_ALIAS, models
+from django.db.models import OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from ..processors import accepts
@@ -68,10 +68,8 @@ class Offers(models.QuerySet["Offer"]):
         Of several versions on one queue the pinned one, or else the oldest, stays in force until the workers agree;
         among queues the pinned one, or else the latest first seen that works, is, on the queue that had it first.
         """
-        switches = Switch.objects.by_processor()
         chosen: dict[str, dict[str, Offer]] = {}
-        for offer in _installed().objects(Offer):
-            offer.switch = switches.get(offer.processor, offer.switch)
+        for offer in _installed():
             queues = chosen.setdefault(offer.processor, {})
             if offer.switch.enabled and not (offer.queue in queues and queues[offer.queue].is_pinned):
                 queues[offer.queue] = offer
@@ -102,11 +100,23 @@ def _first_with_the_best(offers: list[Offer]) -> Offer:
     return min(alike, key=lambda offer: offer.pk)
 
 
+def _installed() -> Iterator[Offer]:
+    """Yield each offer that is in force somewhere, the latest first, with the switch of its processor."""
+    names = [field.attname for field in Offer._meta.concrete_fields]
+    for row in _installed_with_switches().rows():
+        offer = Offer.from_db(DEFAULT_DB_ALIAS, names, row[: len(names)])
+        enabled, *decided = row[len(names) :]
+        if enabled is not None:
+            offer.switch = Switch(offer.processor, enabled, *decided)
+        yield offer
+
+
 @cache
-def _installed() -> Statement:
-    return Statement.select(
-        Offer.objects.filter(withdrawn=False, activated_at__isnull=False).order_by("-first_seen", "-id")
-    )
+def _installed_with_switches() -> Statement:
+    installed = Offer.objects.filter(withdrawn=False, activated_at__isnull=False).order_by("-first_seen", "-id")
+    switch = Switch.objects.order_by().filter(processor=OuterRef("processor"))
+    decided = [field.name for field in Switch._meta.concrete_fields if not field.primary_key]
+    return Statement.select(installed.annotate(**{f"its_{name}": Subquery(switch.values(name)) for name in decided}))
 
 
 class Offer(models.Model):
