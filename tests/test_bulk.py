@@ -1,6 +1,8 @@
 """Many at once: exactly those that matched when it was asked for, a bounded piece of work at each request."""
 
+import json
 import time
+import urllib.request
 from datetime import timedelta
 from typing import Any
 
@@ -344,3 +346,31 @@ def test_a_form_is_415_and_a_question_in_the_address_does_nothing(client, path):
     assert client.post(path).status_code == 415
     assert client.post(f"{path}?status=failed", {}, content_type="application/json").status_code == 400
     assert File.objects.count() == 1
+
+
+# --- With a worker ---------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_works_off_what_was_retried(instance):
+    def listed() -> list[dict]:
+        return instance.get("/files/?name=bulk-&page_size=1000")["results"]
+
+    def send(path: str) -> dict:
+        body = b'{"name": "bulk-"}'
+        request = urllib.request.Request(instance.url + path, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
+    def runs(file: dict) -> list[str]:
+        return [each["kind"] for each in instance.get(f"/events/?file={file['id']}")["results"]]
+
+    uploaded = [instance.upload(b"picasso-echo\nraise InvalidFile\n", f"bulk-{number}.echo") for number in range(12)]
+    for file in uploaded:
+        assert instance.ended(file)["status"] == "failed"
+    assert send("/files/retry/") == {"retried": 12, "next": None}
+    for file in uploaded:
+        instance.wait_until(lambda file=file: runs(file)[-1] == "job.failed" and len(runs(file)) == 7, 30)
+        assert runs(file)[4:] == ["job.retried", "job.started", "job.failed"]
+        assert instance.ended(file)["status"] == "failed"
+    assert send("/files/delete/") == {"deleted": 12, "next": None}
+    assert listed() == []

@@ -165,6 +165,12 @@ def test_one_that_nobody_knows_any_more_is_named_for_its_result():
     [
         ({}, "queued", "It waits for a worker on the queue picasso.v1.", None),
         ({"lane": "backfill"}, "queued", "It waits for its turn in a backfill on the queue picasso.v1.", None),
+        (
+            {"lane": "bulk"},
+            "queued",
+            "It waits for its turn among many that were retried on the queue picasso.v1.",
+            None,
+        ),
         ({"state": "running"}, "running", "A worker is at work on it.", None),
         ({"state": "succeeded", "data": {"text": ""}}, "succeeded", "It succeeded.", None),
         ({"state": "succeeded"}, "found_nothing", "It succeeded and found nothing.", None),
