@@ -49,6 +49,23 @@ def test_the_operator_sets_how_many_megapixels_are_decoded() -> None:
     assert caught.value.message == "The image has 1.0 megapixels; the limit is 1 (PICASSO_MAX_PIXELS)."
 
 
+def scans(number: int, behind: bytes = b"") -> bytes:
+    """Write a progressive JPEG of 4 megapixels with its last scan so often."""
+    content = encoded(Image.new("RGB", (2000, 2000), "red"), "JPEG", progressive=True)
+    last = content.rfind(b"\xff\xda")
+    return content[:last] + content[last:-2] * number + b"\xff\xd9" + behind
+
+
+def test_a_jpeg_that_goes_over_its_pixels_without_end_is_refused() -> None:
+    error = refusal(scans(10_000), "image/jpeg")
+    assert error.code == "limit_exceeded"
+    assert error.message == "The image is built up in more scans than the 625 that are read of 4.0 megapixels."
+
+
+def test_what_looks_like_scans_behind_a_jpeg_is_none() -> None:
+    assert data_of(scans(1, behind=b"\xff\xda" * 10_000), "image/jpeg")["width"] == 2000
+
+
 def test_only_the_frame_that_is_decoded_counts_for_the_limit() -> None:
     first, second = Image.new("1", (6000, 6000)), Image.new("1", (6000, 6000), 1)
     content = encoded(first, "TIFF", save_all=True, append_images=[second], compression="group4")

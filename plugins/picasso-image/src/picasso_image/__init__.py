@@ -26,6 +26,7 @@ from .reading import (
     skip_detail,
     warning_instead,
 )
+from .scans import refuse_if_scanned_too_often
 from .thumbnail import fitting, shrink
 
 __all__ = ["ImageProcessor"]
@@ -54,6 +55,8 @@ class ImageProcessor(Processor):
             size = image.size
             skip_detail(image, fitting(size))
             refuse_if_too_large(image, file.bounds.pixels)
+            if image.info.get("progressive"):
+                refuse_if_scanned_too_often(file.path, size[0] * size[1], file.bounds.pixels)
             # A PNG may hold its EXIF data behind the pixels; a TIFF cannot give it any more once they are read.
             exif_comes_last = image.format == "PNG"
             exif = {} if exif_comes_last else _exif(image, notes)
