@@ -21,19 +21,19 @@ FACTOR = 1.2
 
 FILES = """
 INSERT INTO picasso_file (id, file, name, declared_type, size, sha256, media_type, identified_by, uploaded_at,
-    status, processed, attempts, losses, due_at)
+    status, processed, identify_again, attempts, losses, due_at)
 SELECT id, 'files/' || right(id::text, 2) || '/' || id, 'photo ' || n || '.jpg', 'image/jpeg', 1000 + n,
     md5(n::text) || md5(n::text), 'image/jpeg', '[]', timestamptz '2026-01-01' + n * interval '1 second',
-    'processed', true, 0, 0, NULL
+    'processed', true, false, 0, 0, NULL
 FROM (SELECT n, (lpad(to_hex(1767225600000 + n * 1000), 12, '0') || '7' || left(md5(n::text), 3) || '8'
     || right(md5(n::text), 15))::uuid AS id FROM generate_series(1, %s) AS n) AS rows
 """
 # Number 0 of each File's jobs, with an id of the same kind.
 JOBS = """
-INSERT INTO picasso_job (id, file_id, processor, version, distribution, queue, lane, state, data, warnings,
-    error_code, error, detail, queued_at, started_at, finished_at, attempts, losses, due_at)
+INSERT INTO picasso_job (id, file_id, processor, version, distribution, queue, lane, repeat, current, state, data,
+    warnings, digest, error_code, error, detail, queued_at, started_at, finished_at, attempts, losses, due_at)
 SELECT overlay(id::text placing 'a' from 20)::uuid, id, 'image', '1', 'picasso-image 0.1.0', 'picasso.v1',
-    'interactive', 'succeeded', '{"width": 4000, "height": 3000}', '[]', '', '', '', uploaded_at, uploaded_at,
+    'interactive', 0, true, 'succeeded', '{"width": 4000, "height": 3000}', '[]', '', '', '', '', uploaded_at, uploaded_at,
     uploaded_at, 0, 0, NULL
 FROM picasso_file
 """
