@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from picasso_core import archive, backfilling, feeder, sweeper
+from picasso_core import sweeper
+from picasso_core.backfills import archive, feeder, walking
 from picasso_core.models import Backfill, File, Job, Offer, Switch
 from tests.clock import advance
 from tests.factories import ECHO, FileFactory, JobFactory, OfferFactory
@@ -40,7 +41,7 @@ def run_lane(many: int = 10_000) -> int:
 def to_the_end(seconds: float = 20) -> int:
     ended, deadline = 0, time.monotonic() + seconds
     while time.monotonic() < deadline:
-        backfilling.walk()
+        walking.walk()
         ended += run_lane()
         if not Backfill.objects.unfinished().exists():
             return ended
@@ -51,7 +52,7 @@ def test_a_processor_never_seen_before_reaches_every_file_that_is_there():
     wanted, other = files(30), files(5, media_type="image/png")
     unknown = files(2, media_type=None)
     OfferFactory()
-    backfilling.propose()
+    walking.propose()
     assert (only().cause, only().state, only().files, only().bytes) == ("installed", "running", 30, 300)
     assert to_the_end() == 30
     assert {job.file_id for job in Job.objects.all()} == {file.pk for file in wanted}
@@ -64,7 +65,7 @@ def test_it_is_planned_once():
     files(3)
     OfferFactory()
     for _ in range(3):
-        backfilling.propose()
+        walking.propose()
         to_the_end()
     assert Backfill.objects.count() == 1
 
@@ -74,9 +75,9 @@ def test_a_new_version_asks_first():
     OfferFactory(version="1", withdrawn=True)
     advance(60)
     OfferFactory(version="2")
-    backfilling.propose()
+    walking.propose()
     assert (only().cause, only().state, only().previous, only().files) == ("upgraded", "planned", "1", 1)
-    backfilling.walk()
+    walking.walk()
     assert not Job.objects.filter(version="2").exists()
     assert only().start()
     assert to_the_end() == 1
@@ -89,14 +90,14 @@ def test_what_a_new_version_does_is_the_operators_choice_for_each_processor(upgr
     OfferFactory(version="1", withdrawn=True)
     OfferFactory(version="2")
     Switch.objects.create(processor="echo", upgrades=upgrades)
-    backfilling.propose()
+    walking.propose()
     assert [each.state for each in Backfill.objects.all()] == ([state] if state else [])
 
 
 def test_with_nothing_to_do_nobody_is_asked():
     OfferFactory(version="1", withdrawn=True)
     OfferFactory(version="2")
-    backfilling.propose()
+    walking.propose()
     assert to_the_end() == 0
     assert only().state == "done"
 
@@ -105,7 +106,7 @@ def test_files_that_a_switch_excludes_or_that_are_too_large_are_not_in_the_plan(
     files(2, media_type="image/png"), files(3, media_type="image/gif"), files(4, size=99)
     OfferFactory(media_types=["image/*", ECHO], limits={"max_bytes": 50})
     Switch.objects.create(processor="echo", excluded=["image/gif"])
-    backfilling.propose()
+    walking.propose()
     assert only().files == 2
     assert to_the_end() == 2
 
@@ -124,7 +125,7 @@ def test_the_plan_and_the_identification_agree_on_who_accepts_what(patterns, med
 def test_a_file_identified_while_it_walks_is_found_by_the_second_look():
     files(3)
     offer = OfferFactory()
-    backfilling.propose()
+    walking.propose()
     assert len(archive.take_up(only(), offer, 500)) == 3
     assert only().looks == 1
     # Its identification had read the offers before this one was there, and saved after the walk had passed.
@@ -136,8 +137,8 @@ def test_a_file_identified_while_it_walks_is_found_by_the_second_look():
 def test_only_a_window_is_on_its_way_and_each_end_makes_room_for_one_more():
     files(20)
     OfferFactory()
-    backfilling.propose()
-    backfilling.walk()
+    walking.propose()
+    walking.walk()
     assert feeder.open_in(HERE) == 20
     assert len(feeder.take(HERE, feeder.room(HERE, 4))) == 4
     assert feeder.room(HERE, 4) == 0
@@ -152,8 +153,8 @@ def test_only_a_window_is_on_its_way_and_each_end_makes_room_for_one_more():
 def test_jobs_that_pause_for_long_do_not_fill_the_window():
     files(5)
     OfferFactory()
-    backfilling.propose()
-    backfilling.walk()
+    walking.propose()
+    walking.walk()
     feeder.take(HERE, 4)
     for job in Job.objects.filter(due_at__gt=Now()):
         Job.claim(job.pk).postpone("The network is down.")
@@ -164,35 +165,35 @@ def test_the_lane_is_not_published_with_the_uploads():
     files(5)
     OfferFactory()
     upload = FileFactory(due_at=Now() - timedelta(seconds=1))
-    backfilling.propose()
-    backfilling.walk()
+    walking.propose()
+    walking.walk()
     assert sweeper.take_due(HERE, 100) == [upload.pk]
 
 
 def test_no_more_jobs_are_made_than_are_soon_to_be_done(monkeypatch):
-    monkeypatch.setattr(backfilling, "AHEAD", 7)
+    monkeypatch.setattr(walking, "AHEAD", 7)
     files(20)
     OfferFactory()
-    backfilling.propose()
-    backfilling.walk()
+    walking.propose()
+    walking.walk()
     assert Job.objects.count() == 7
-    backfilling.walk()
+    walking.walk()
     assert Job.objects.count() == 7
     assert to_the_end() == 20
 
 
 def test_a_pause_holds_everything_that_has_not_begun_and_a_restart_goes_on_from_there(monkeypatch):
-    monkeypatch.setattr(backfilling, "AHEAD", 8)
+    monkeypatch.setattr(walking, "AHEAD", 8)
     files(20)
     OfferFactory()
-    backfilling.propose()
-    backfilling.walk()
+    walking.propose()
+    walking.walk()
     assert run_lane(3) == 3
     begun = Job.claim(Job.objects.filter(state="queued")[0].pk)
     assert only().pause()
     assert begun.succeed({}, [], [])
     for _ in range(2):
-        backfilling.walk()
+        walking.walk()
         sweeper.move_waiting()
         assert run_lane() == 0
     assert Job.objects.filter(state="waiting").count() == 4
@@ -205,7 +206,7 @@ def test_a_pause_holds_everything_that_has_not_begun_and_a_restart_goes_on_from_
 def test_the_time_of_a_pause_does_not_count():
     files(5)
     OfferFactory()
-    backfilling.propose()
+    walking.propose()
     advance(100)
     assert only().pause()
     advance(1000)
@@ -218,39 +219,39 @@ def test_the_time_of_a_pause_does_not_count():
 def test_what_is_cancelled_leaves_what_is_done_and_forgets_the_rest():
     files(20)
     OfferFactory()
-    backfilling.propose()
-    backfilling.walk()
+    walking.propose()
+    walking.walk()
     run_lane(3)
     begun = Job.claim(Job.objects.filter(state="queued")[0].pk)
     assert only().cancel()
     assert not only().cancel()
     assert sorted(Job.objects.values_list("state", flat=True)) == ["running"] + ["succeeded"] * 3
     assert begun.succeed({}, [], [])
-    assert backfilling.plan("process", Offer.objects.get(), start=True).files == 16
+    assert walking.plan("process", Offer.objects.get(), start=True).files == 16
     assert to_the_end() == 16
 
 
 def test_there_is_one_unfinished_backfill_for_each_version():
     files(1)
     offer = OfferFactory()
-    assert backfilling.plan("process", offer, start=False)
-    assert backfilling.plan("process", offer, start=False) is None
+    assert walking.plan("process", offer, start=False)
+    assert walking.plan("process", offer, start=False) is None
 
 
 def test_while_its_processor_is_away_it_waits_and_then_goes_on():
     files(5)
     offer = OfferFactory()
-    backfilling.propose()
+    walking.propose()
     Offer.objects.update(withdrawn=True)
-    backfilling.walk()
+    walking.walk()
     assert not Job.objects.exists()
     Offer.objects.update(withdrawn=False)
-    backfilling.walk()
+    walking.walk()
     Offer.objects.update(withdrawn=True)
     advance(6)
     sweeper.move_waiting()
     assert set(Job.objects.values_list("state", flat=True)) == {"waiting"}
-    backfilling.walk()
+    walking.walk()
     assert only().state == "running"
     Offer.objects.filter(pk=offer.pk).update(withdrawn=False)
     sweeper.move_waiting()
@@ -260,13 +261,13 @@ def test_while_its_processor_is_away_it_waits_and_then_goes_on():
 def test_a_newer_version_in_force_ends_the_backfill_of_an_older_one():
     files(5)
     OfferFactory(version="1")
-    backfilling.propose()
-    backfilling.walk()
+    walking.propose()
+    walking.walk()
     Offer.objects.update(withdrawn=True)
     advance(60)
     OfferFactory(version="2")
-    backfilling.propose()
-    backfilling.walk()
+    walking.propose()
+    walking.walk()
     assert Backfill.objects.get(version="1").state == "cancelled"
     assert Backfill.objects.get(version="2").state == "planned"
     assert not Job.objects.exists()
@@ -278,10 +279,10 @@ def test_a_new_signature_has_files_without_a_format_identified_again():
         for media_type in ("text/plain", "application/octet-stream", "image/png")
     )
     OfferFactory(signatures=[[0, b"picasso".hex(), ECHO]])
-    backfilling.propose()
+    walking.propose()
     again = Backfill.objects.get(kind="identify")
     assert (again.cause, again.state, again.files) == ("taught", "running", 2)
-    backfilling.walk()
+    walking.walk()
     taken = feeder.take(HERE, 10)
     assert set(taken) == {plain.pk, unknown.pk}
     assert File.claim(image.pk) is None
@@ -293,7 +294,7 @@ def test_a_new_signature_has_files_without_a_format_identified_again():
     assert failed.unidentifiable("It crashed.")
     assert File.objects.get(pk=unknown.pk).media_type == "application/octet-stream"
     assert not File.objects.filter(identify_again=True).exists()
-    backfilling.walk()
+    walking.walk()
     again.refresh_from_db()
     assert again.state == "done"
     assert run_lane() == 1
@@ -303,7 +304,7 @@ def test_a_signature_that_an_earlier_version_taught_is_not_new():
     files(1, media_type="text/plain")
     OfferFactory(version="1", signatures=[[0, "ff", ECHO]], withdrawn=True)
     OfferFactory(version="2", signatures=[[0, "ff", ECHO]])
-    backfilling.propose()
+    walking.propose()
     assert not Backfill.objects.filter(kind="identify").exists()
 
 
@@ -317,7 +318,7 @@ def test_pointing_back_shows_the_results_of_the_earlier_version_again():
     assert Job.objects.get(current=True).pk == new.pk
     offer = OfferFactory(version="1")
     Switch.objects.create(processor="echo", pinned="1")
-    backfill = backfilling.plan("repoint", offer, start=True)
+    backfill = walking.plan("repoint", offer, start=True)
     assert backfill.files == 1
     to_the_end()
     assert Job.objects.get(current=True).pk == old.pk

@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test import Client
 
-from picasso_core import asking, backfilling
+from picasso_core.backfills import asking, walking
 from picasso_core.management.commands import backfill as command
 from picasso_core.models import Backfill, File, Job, Offer, Switch, WorkerBeat
 from tests.clock import advance
@@ -80,7 +80,7 @@ def test_it_is_planned_with_what_there_is_to_do_and_waits_to_be_started():
     assert (made["state"], made["plan"]["files"], made["plan"]["bytes"]) == ("planned", 3, 30)
     assert made["plan"]["seconds"] is not None
     assert made["progress"]["waits_for"]["code"] == "start"
-    backfilling.walk()
+    walking.walk()
     assert not Job.objects.filter(version="2").exists()
 
 
@@ -95,14 +95,14 @@ def test_what_no_format_was_found_for_is_identified_again():
     files(2, media_type="text/plain"), files(1, media_type="application/octet-stream"), files(1)
     made = post(BACKFILLS, 201, {"kind": "identify", "start": True})
     assert (made["processor"], made["version"], made["plan"]["files"]) == ("", "", 3)
-    backfilling.walk()
+    walking.walk()
     again = File.objects.filter(identify_again=True)
     assert again.count() == 3
     seen = get(url())["progress"]
     assert (seen["taken_up"], seen["done"], seen["remaining"], seen["waits_for"]["code"]) == (3, 0, 3, "worker")
     for file in again:
         assert File.claim(file.pk).identified("text/plain", [], [])
-    backfilling.walk()
+    walking.walk()
     assert get(url())["state"] == "done"
 
 
@@ -198,7 +198,7 @@ def test_it_is_started_paused_resumed_and_cancelled():
     upgraded()
     post(BACKFILLS, 201, {"processor": "echo"})
     assert post(url("start"), 202)["state"] == "running"
-    backfilling.walk()
+    walking.walk()
     run_lane(1)
     paused = post(url("pause"), 200)
     assert (paused["state"], paused["progress"]["waits_for"]["code"]) == ("paused", "resume")
@@ -249,7 +249,7 @@ def test_after_a_tenth_of_the_work_one_knows_when_it_will_be_through():
     upgraded(50)
     Job.objects.update(started_at=None)
     post(BACKFILLS, 201, {"processor": "echo", "start": True})
-    backfilling.walk()
+    walking.walk()
     advance(10)
     alive()
     run_lane(5)
@@ -278,7 +278,7 @@ def ago(seconds: float) -> Any:
 def test_the_time_in_which_it_was_paused_or_its_worker_was_away_does_not_count():
     upgraded(10)
     post(BACKFILLS, 201, {"processor": "echo", "start": True})
-    backfilling.walk()
+    walking.walk()
     advance(10)
     post(url("pause"), 200)
     advance(1000)
@@ -286,16 +286,16 @@ def test_the_time_in_which_it_was_paused_or_its_worker_was_away_does_not_count()
     post(url("resume"), 202)
     advance(10)
     WorkerBeat.objects.all().delete()
-    backfilling.walk()
+    walking.walk()
     assert get(url())["progress"]["waits_for"] == {
         "code": "worker",
         "sentence": "No worker of the queue 'picasso.v1' is alive.",
     }
     assert get(url())["progress"]["eta_seconds"] is None
     advance(1000)
-    backfilling.walk()
+    walking.walk()
     alive()
-    backfilling.walk()
+    walking.walk()
     advance(10)
     alive()
     run_lane(5)
@@ -316,10 +316,10 @@ def test_it_says_that_its_processor_is_away(change, code):
     post(BACKFILLS, 201, {"processor": "echo", "start": True})
     Offer.objects.update(**change)
     assert get(url())["progress"]["waits_for"]["code"] == code
-    backfilling.walk()
+    walking.walk()
     assert only().resumed_at is None
     Offer.objects.filter(version="2").update(withdrawn=False, error="")
-    backfilling.walk()
+    walking.walk()
     assert get(url())["progress"]["waits_for"] is None
     assert to_the_end() == 3
 
@@ -327,7 +327,7 @@ def test_it_says_that_its_processor_is_away(change, code):
 def test_what_failed_is_counted_and_once_it_is_over_kept():
     upgraded()
     post(BACKFILLS, 201, {"processor": "echo", "start": True})
-    backfilling.walk()
+    walking.walk()
     Job.claim(Job.objects.filter(version="2")[0].pk).fail("invalid_file", "Odd.")
     assert get(url())["progress"]["failed"] == 1
     to_the_end()
@@ -367,7 +367,7 @@ def test_a_roll_back_in_the_middle_gives_up_what_is_left():
     upgraded(5)
     post(BACKFILLS, 201, {"processor": "echo", "start": True})
     new = only()
-    backfilling.walk()
+    walking.walk()
     run_lane(2)
     late = Job.claim(Job.objects.filter(version="2", state="queued")[0].pk)
     post(url("rollback", new), 202)
@@ -424,7 +424,7 @@ def test_a_job_that_ends_without_knowing_of_the_pin_does_not_stay_in_front():
     upgraded(1)
     post(BACKFILLS, 201, {"processor": "echo", "start": True})
     new = only()
-    backfilling.walk()
+    walking.walk()
     late = Job.claim(Job.objects.get(version="2").pk)
     began, end = threading.Event(), threading.Event()
 
@@ -440,7 +440,7 @@ def test_a_job_that_ends_without_knowing_of_the_pin_does_not_stay_in_front():
     began.wait(20)
     back = asking.roll_back(new)
     for _ in range(3):
-        backfilling.walk()
+        walking.walk()
     back.refresh_from_db()
     assert (back.state, back.looks) == ("running", 0)
     end.set()
@@ -469,7 +469,7 @@ def test_the_command_does_what_rest_does():
         "show", "echo"
     )
     assert "is running" in manage("resume", "echo")
-    backfilling.walk()
+    walking.walk()
     Job.claim(Job.objects.filter(version="2", file=made[0])[0].pk).fail("invalid_file", "O\x1b[31mdd.")
     to_the_end()
     assert "done      3 of 3 done, 1 failed" in manage("show", "echo", "--watch")
@@ -514,7 +514,7 @@ def test_the_command_watches_until_it_is_over(monkeypatch):
     manage("plan", "echo", "--start")
 
     def work(seconds: float) -> None:
-        backfilling.walk()
+        walking.walk()
         run_lane(1)
 
     monkeypatch.setattr(command.time, "sleep", work)

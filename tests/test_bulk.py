@@ -12,7 +12,8 @@ from django.core.files.storage import default_storage
 from django.db.models.functions import Now
 from django.test import Client
 
-from picasso_core import bulk, feeder, sweeper
+from picasso_core import bulk, sweeper
+from picasso_core.backfills import feeder
 from picasso_core.models import Artifact, Backfill, Event, File, Job
 from tests.clock import advance
 from tests.factories import ECHO, FileFactory, JobFactory, OfferFactory

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from picasso_core import asking, backfilling
+from picasso_core.backfills import asking, walking
 from picasso_core.models import Artifact, Backfill, Entry, Event, File, Job
 from picasso_core.models.events import START
 from picasso_core.search import index
@@ -247,7 +247,7 @@ def test_a_version_that_is_shown_again_is_found_again(client):
     wait_until(lambda: index.catch_up(5) or found(client, "cormorant"))
     OfferFactory(), OfferFactory(version="2")
     back = asking.roll_back(Backfill.objects.create(processor="echo", version="2", previous="1", state="done"))
-    wait_until(lambda: backfilling.walk() or Backfill.objects.get(pk=back.pk).state == "done")
+    wait_until(lambda: walking.walk() or Backfill.objects.get(pk=back.pk).state == "done")
     assert (found(client, "albatross"), found(client, "cormorant")) == (["a.txt"], [])
 
 

@@ -11,14 +11,14 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from picasso_core import differences, upgrade_report
+from picasso_core.backfills import differences, report
 from picasso_core.models import Artifact, Backfill, File, Job
 from picasso_core.models.work import uuid7
 from tests.factories import FileFactory, JobFactory, OfferFactory
 from tests.test_backfill import files
 
 pytestmark = pytest.mark.django_db
-NONE = dict.fromkeys(upgrade_report.OUTCOMES, 0)
+NONE = dict.fromkeys(report.OUTCOMES, 0)
 
 
 def job(file: File, version: str, state: str, **fields: Any) -> Job:
@@ -77,16 +77,16 @@ def before_and_after(upgrade: Backfill, *pairs: tuple[str | None, str | None], *
 )
 def test_each_file_comes_to_one_outcome(upgrade, earlier, later, outcome):
     (file,) = before_and_after(upgrade, (earlier, later))
-    assert upgrade_report.counts(upgrade) == {**NONE, outcome: 1}
-    for each in upgrade_report.OUTCOMES:
-        listed = upgrade_report.listed(upgrade, each, after=None, limit=10)
+    assert report.counts(upgrade) == {**NONE, outcome: 1}
+    for each in report.OUTCOMES:
+        listed = report.listed(upgrade, each, after=None, limit=10)
         assert [entry.file for entry in listed] == [file.pk] * (each == outcome)
-    assert upgrade_report.compare(upgrade, file.pk).outcome == outcome
+    assert report.compare(upgrade, file.pk).outcome == outcome
 
 
 def test_another_result_is_a_change(upgrade):
     before_and_after(upgrade, ("succeeded", "succeeded"), digest="another")
-    assert upgrade_report.counts(upgrade) == {**NONE, "changed": 1}
+    assert report.counts(upgrade) == {**NONE, "changed": 1}
 
 
 def test_what_was_uploaded_since_and_what_other_processors_did_is_no_part_of_it(upgrade):
@@ -94,7 +94,7 @@ def test_what_was_uploaded_since_and_what_other_processors_did_is_no_part_of_it(
     job(files(1)[0], "2", "succeeded")
     JobFactory(file=file, processor="other", version="1", state="failed", due_at=None)
     JobFactory(file=file, processor="other", version="2", state="succeeded", due_at=None, current=False)
-    assert upgrade_report.counts(upgrade) == {**NONE, "identical": 1}
+    assert report.counts(upgrade) == {**NONE, "identical": 1}
 
 
 def test_of_several_jobs_the_newest_of_each_side_is_compared(upgrade):
@@ -105,8 +105,8 @@ def test_of_several_jobs_the_newest_of_each_side_is_compared(upgrade):
     plan(upgrade)
     job(file, "2", "failed", backfill=upgrade)
     later = job(file, "2", "succeeded", repeat=1)
-    assert upgrade_report.counts(upgrade) == {**NONE, "identical": 1}
-    assert upgrade_report.compare(upgrade, file.pk).later.job == later.pk
+    assert report.counts(upgrade) == {**NONE, "identical": 1}
+    assert report.compare(upgrade, file.pk).later.job == later.pk
 
 
 def test_a_version_that_came_between_and_was_run_on_few_files_does_not_hide_the_one_before(upgrade):
@@ -117,25 +117,25 @@ def test_a_version_that_came_between_and_was_run_on_few_files_does_not_hide_the_
     plan(upgrade)
     for file in (first, second):
         job(file, "2", "succeeded", backfill=upgrade)
-    assert upgrade_report.counts(upgrade) == {**NONE, "identical": 1, "changed": 1}
-    assert upgrade_report.compare(upgrade, first.pk).earlier.version == "1"
+    assert report.counts(upgrade) == {**NONE, "identical": 1, "changed": 1}
+    assert report.compare(upgrade, first.pk).earlier.version == "1"
 
 
 def test_what_comes_after_changes_no_report(upgrade):
     (file,) = before_and_after(upgrade, ("succeeded", "succeeded"))
     job(file, "3", "succeeded", digest="later")
     job(file, "1", "succeeded", digest="run again", repeat=1)
-    assert upgrade_report.counts(upgrade) == {**NONE, "identical": 1}
+    assert report.counts(upgrade) == {**NONE, "identical": 1}
 
 
 def test_while_it_runs_what_it_has_not_come_to_is_pending(upgrade):
     before_and_after(upgrade, ("succeeded", "succeeded"), ("succeeded", "queued"), ("succeeded", None), (None, None))
     files(3, media_type="image/png")
-    assert upgrade_report.counts(upgrade) == {**NONE, "identical": 1, "pending": 1}
+    assert report.counts(upgrade) == {**NONE, "identical": 1, "pending": 1}
     Backfill.objects.update(state="running")
     upgrade.refresh_from_db()
-    assert upgrade_report.counts(upgrade) == {**NONE, "identical": 1, "pending": 3}
-    pending = upgrade_report.listed(upgrade, "pending", after=None, limit=10)
+    assert report.counts(upgrade) == {**NONE, "identical": 1, "pending": 3}
+    pending = report.listed(upgrade, "pending", after=None, limit=10)
     assert sorted(entry.later.state if entry.later else "" for entry in pending) == ["", "", "queued"]
 
 
@@ -226,12 +226,12 @@ def test_an_artifact_whose_bytes_are_gone_counts_as_changed(upgrade):
         if version == "1":
             plan(upgrade)
     default_storage.delete(made.artifacts.get().key)
-    assert upgrade_report.compare(upgrade, file.pk).artifacts["changed"] == ["a"]
+    assert report.compare(upgrade, file.pk).artifacts["changed"] == ["a"]
 
 
 def test_where_one_version_has_no_result_the_errors_say_it_all(upgrade):
     (file,) = before_and_after(upgrade, ("succeeded", "failed"), error="Too odd.")
-    found = upgrade_report.compare(upgrade, file.pk)
+    found = report.compare(upgrade, file.pk)
     assert (found.data, found.later.error) == ([], "Too odd.")
 
 
@@ -240,7 +240,7 @@ def test_a_thousand_differences_are_enough(upgrade):
     job(file, "1", "succeeded")
     plan(upgrade)
     job(file, "2", "succeeded", data={str(number): number for number in range(1001)}, digest="z")
-    found = upgrade_report.compare(upgrade, file.pk)
+    found = report.compare(upgrade, file.pk)
     assert (len(found.data), found.cut) == (1000, True)
 
 
@@ -280,5 +280,5 @@ def test_data_may_be_nested_deeper_than_python_calls():
 def test_the_figures_take_three_statements_however_many_files_there_are(upgrade, many):
     before_and_after(upgrade, *[("succeeded", "succeeded")] * many)
     with CaptureQueriesContext(connection) as asked:
-        upgrade_report.counts(upgrade)
+        report.counts(upgrade)
     assert len(asked) <= 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from . import standing, switching
-from .asking import Refused, Unheard
+from .backfills.asking import Refused, Unheard
 from .explain import foremost, obstacle
 from .models import File, Job, Offer
 from .models.jobs import UNFINISHED

@@ -15,7 +15,7 @@ from django.db import connections, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from . import archive, backfilling, feeder
+from .backfills import archive, feeder, walking
 from .doorbell import BrokerAway, doorbell
 from .models import Backfill, Beat, Delivery, Event, File, Job, Offer, restored
 from .models.work import MAX_LOSSES, free, soon
@@ -76,7 +76,7 @@ def repair() -> None:
     give_up_lost()
     while move_waiting() >= BATCH:
         continue
-    backfilling.propose()
+    walking.propose()
     prune()
 
 
@@ -112,7 +112,7 @@ def publish() -> bool:
     """Publish what is due on every queue; True if there may be more to publish at once."""
     queues = {settings.PICASSO_QUEUE, *_queues_with_due_jobs()}
     busy = [publish_due(queue) for queue in sorted(queues)]
-    backfilling.walk()
+    walking.walk()
     for queue in queues:
         feed(queue)
     return any(busy)

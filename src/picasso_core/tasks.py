@@ -21,7 +21,8 @@ from django.db import Error as DatabaseError
 from django.db import connections
 from kombu import Connection
 
-from . import execution, feeder
+from . import execution
+from .backfills import feeder
 from .doorbell import TASK, BrokerAway, doorbell, make_queue
 from .outages import Pauses, broker_trouble, database_trouble
 from .sandbox.client import SandboxUnavailable, Zygote

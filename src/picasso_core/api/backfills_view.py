@@ -22,7 +22,7 @@ from rest_framework.reverse import reverse
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
-from .. import asking, progress
+from ..backfills import asking, progress
 from ..models import Backfill
 from . import parameters
 from .bodies import Body, Flag, Text, Word

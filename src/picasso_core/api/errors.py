@@ -13,7 +13,7 @@ from django.urls import Resolver404, resolve
 from drf_standardized_errors.handler import ExceptionHandler
 from rest_framework.exceptions import APIException, NotFound, ParseError, ValidationError
 
-from .. import asking
+from ..backfills import asking
 from ..outages import database_trouble, is_outdated
 from ..uploads import KeyReused, TooLarge
 

@@ -20,9 +20,9 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
-from .. import upgrade_report
+from ..backfills import report
+from ..backfills.report import OUTCOMES
 from ..models import Backfill, Job
-from ..upgrade_report import OUTCOMES
 from . import parameters
 from .backfills_view import ID, find
 from .errors import Refused
@@ -56,7 +56,7 @@ class ReportSerializer(serializers.Serializer[Any]):
     )
     def get_outcomes(self, backfill: Backfill) -> dict[str, int]:
         """Count."""
-        return upgrade_report.counts(backfill)
+        return report.counts(backfill)
 
 
 class RunSerializer(serializers.Serializer[Any]):
@@ -139,7 +139,7 @@ class ComparisonSerializer(EntrySerializer):
     warnings = WarningsSerializer()
 
     @extend_schema_field(DifferenceSerializer(many=True))
-    def get_data(self, comparison: upgrade_report.Comparison) -> list[dict[str, Any]]:
+    def get_data(self, comparison: report.Comparison) -> list[dict[str, Any]]:
         """Return them as they are: a missing member says something."""
         return comparison.data
 
@@ -191,7 +191,7 @@ class ReportList(APIView):
         after, limit = parameters.identifier(request, "after"), parameters.limit(request)
         if outcome not in OUTCOMES:
             raise Http404(f"The report has no such figure: there are {', '.join(OUTCOMES)}.")
-        entries = upgrade_report.listed(_with_report(pk), outcome, after=after, limit=limit + 1)
+        entries = report.listed(_with_report(pk), outcome, after=after, limit=limit + 1)
         url = None
         if len(entries) > limit:
             url = replace_query_param(request.build_absolute_uri(), "after", str(entries[limit - 1].file))
@@ -215,7 +215,7 @@ class ReportFile(APIView):
     def get(self, request: Request, pk: uuid.UUID, file_id: uuid.UUID) -> Response:
         """Answer with the differences."""
         backfill = _with_report(pk)
-        comparison = upgrade_report.compare(backfill, file_id)
+        comparison = report.compare(backfill, file_id)
         if comparison is None:
             raise Http404(f"There is no file with this id that version {backfill.version} has a Job of.")
         return Response(ComparisonSerializer(comparison).data)

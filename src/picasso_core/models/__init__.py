@@ -1,11 +1,12 @@
 """The truth: files, jobs, artifacts, offers and beats. State changes are verbs here, each one conditional UPDATE."""
 
+from .artifacts import Artifact
 from .backfills import Backfill
 from .beats import Beat, WorkerBeat
 from .entries import Entry
 from .events import Event, Follower, Position
 from .files import File
-from .jobs import Artifact, Job
+from .jobs import Job
 from .offers import Offer
 from .switches import Switch
 from .webhooks import Delivery, Webhook

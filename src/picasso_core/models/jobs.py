@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from django.db import models
 from django.db.models import Case, Count, Exists, Max, OuterRef, Q, Subquery, Value, When
@@ -19,6 +19,9 @@ from .offers import Offer
 from .statements import Parameter, Statement
 from .switches import Switch
 from .work import AS_NEW, ENDED, LEASED, NOW, Work, free, losses, soon, startable, uuid7
+
+if TYPE_CHECKING:
+    from .artifacts import Artifact
 
 SHORTEST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(days=1)
@@ -160,12 +163,6 @@ def _insertion() -> Statement:
         "started_at": Case(When(claimed, then=Now())),
     }
     return Statement.insert(Job, given, returning=["id"], or_ignore=True)
-
-
-@cache
-def _artifact_insertion() -> Statement:
-    given = {name: Parameter(Artifact, name) for name in ("job", "name", "media_type", "size", "key")}
-    return Statement.insert(Artifact, given, returning=["id"])
 
 
 class Job(Work):
@@ -346,25 +343,3 @@ class Job(Work):
                 return
         others.update(current=False)
         Job.objects.filter(pk=self.pk).update(current=True)
-
-
-class Artifact(models.Model):
-    """A file that a Job made, such as a thumbnail."""
-
-    job = models.ForeignKey(Job, models.CASCADE, related_name="artifacts")
-    name = models.CharField(max_length=100)
-    media_type = models.CharField(max_length=255)
-    size = models.PositiveBigIntegerField()
-    key = models.CharField(max_length=255)
-
-    class Meta:
-        ordering = ("name",)
-        constraints = (models.UniqueConstraint(fields=("job", "name"), name="one_artifact_each"),)
-
-    def __str__(self) -> str:
-        return f"{self.name} of {self.job_id}"
-
-    def insert(self) -> None:
-        """Add the row."""
-        fields = {"name": self.name, "media_type": self.media_type, "size": self.size, "key": self.key}
-        _artifact_insertion().rows(job=self.job_id, **fields)

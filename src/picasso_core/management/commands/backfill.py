@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template.defaultfilters import filesizeformat
 
-from ... import asking, progress, upgrade_report
+from ...backfills import asking, progress, report
 from ...models import Backfill
 
 WHICH = "The id of a backfill, or the name of a processor for its newest one."
@@ -41,12 +41,12 @@ class Command(BaseCommand):
         show = verbs.add_parser("show", help="Its plan and how far it is.")
         show.add_argument("which", help=WHICH)
         show.add_argument("--watch", action="store_true", help="Until it is over. Exit status 1 if it is cancelled.")
-        report = verbs.add_parser("report", help="What a new version made of the files.")
-        report.add_argument("which", help=WHICH)
-        report.add_argument(
+        reported = verbs.add_parser("report", help="What a new version made of the files.")
+        reported.add_argument("which", help=WHICH)
+        reported.add_argument(
             "about", nargs="?", help="A figure of the report, for its files; the id of a file, for what differs."
         )
-        report.add_argument("--limit", type=int, default=100, help="How many files at the most.")
+        reported.add_argument("--limit", type=int, default=100, help="How many files at the most.")
         for verb, text in VERBS.items():
             verbs.add_parser(verb, help=text).add_argument("which", help=WHICH)
 
@@ -114,18 +114,18 @@ class Command(BaseCommand):
         if about is None:
             after = f" after {backfill.previous}" if backfill.previous else ""
             self.stdout.write(f"{backfill.processor} {backfill.version}{after}")
-            for outcome, count in upgrade_report.counts(backfill).items():
+            for outcome, count in report.counts(backfill).items():
                 self.stdout.write(f"{outcome:<14} {count:>9,}")
-        elif about in upgrade_report.OUTCOMES:
-            for entry in upgrade_report.listed(backfill, about, after=None, limit=max(1, limit)):
+        elif about in report.OUTCOMES:
+            for entry in report.listed(backfill, about, after=None, limit=max(1, limit)):
                 self._print("  ".join([str(entry.file), entry.name, *_runs(entry.earlier, entry.later)]))
         else:
             self._compare(backfill, about)
 
     def _compare(self, backfill: Backfill, file_id: str) -> None:
-        found = upgrade_report.compare(backfill, key) if (key := _key(file_id)) else None
+        found = report.compare(backfill, key) if (key := _key(file_id)) else None
         if found is None:
-            outcomes = ", ".join(upgrade_report.OUTCOMES)
+            outcomes = ", ".join(report.OUTCOMES)
             raise CommandError(f"{file_id!r} is neither a file of this report nor one of {outcomes}.")
         self._print(f"{found.name}: {found.outcome}")
         for run in _runs(found.earlier, found.later):
@@ -195,7 +195,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s" if rest else "a moment"
 
 
-def _runs(*runs: upgrade_report.Run | None) -> list[str]:
+def _runs(*runs: report.Run | None) -> list[str]:
     return [f"{run.version} {run.state}{': ' * bool(run.error)}{run.error}" for run in runs if run]
 
 

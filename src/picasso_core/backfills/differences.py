@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.files.storage import default_storage
 
-from .models import Artifact
+from ..models import Artifact
 
 CHUNK = 256 * 1024
 LINED_UP = 500

@@ -13,8 +13,8 @@ from typing import Any
 
 from django.db.models import Case, CharField, Count, Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Value, When
 
+from ..models import Backfill, File, Job, Offer, Switch
 from . import archive, differences
-from .models import Backfill, File, Job, Offer, Switch
 
 OUTCOMES = {
     "identical": "Both versions found the same, or both declined.",

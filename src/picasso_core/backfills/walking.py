@@ -10,10 +10,10 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
+from ..models import Backfill, File, Job, Offer, Switch
+from ..models.jobs import UNFINISHED
+from ..search import index as search
 from . import archive, feeder, progress
-from .models import Backfill, File, Job, Offer, Switch
-from .models.jobs import UNFINISHED
-from .search import index as search
 
 logger = structlog.get_logger(__name__)
 

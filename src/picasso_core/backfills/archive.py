@@ -13,10 +13,10 @@ from django.db import connection, models, transaction
 from django.db.models import Avg, Count, Exists, ExpressionWrapper, F, OuterRef, Q, Sum
 from django.db.models.functions import Now
 
-from .models import Backfill, File, Job, Offer, WorkerBeat
-from .models.events import OldestOpen
-from .models.files import UNKNOWN
-from .models.work import AS_NEW
+from ..models import Backfill, File, Job, Offer, WorkerBeat
+from ..models.events import OldestOpen
+from ..models.files import UNKNOWN
+from ..models.work import AS_NEW
 
 UNFORMATTED = (UNKNOWN, "text/plain")
 """What a File is called for which no format was found."""

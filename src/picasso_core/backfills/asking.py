@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import transaction
 
-from . import archive, backfilling, progress
-from .models import Backfill, Job, Offer, Switch
+from ..models import Backfill, Job, Offer, Switch
+from . import archive, progress, walking
 
 Kind, State = Backfill.Kind, Backfill.State
 FROM = {
@@ -39,12 +39,12 @@ def plan(kind: str, processor: str = "", version: str = "", *, start: bool = Fal
     match kind:
         case Kind.PROCESS:
             offer = _in_force(processor)
-            previous = backfilling.before(offer)
+            previous = walking.before(offer)
         case Kind.REPOINT:
             offer, previous = _with_results(processor, version), None
         case _:
             offer, previous = _stand_in("", ""), None
-    backfill = backfilling.plan(kind, offer, previous=previous, start=start)
+    backfill = walking.plan(kind, offer, previous=previous, start=start)
     if backfill is None:
         other = Backfill.objects.unfinished().filter(kind=kind, processor=offer.processor, version=offer.version)
         which = " ".join(f"{each.pk} is {each.state}" for each in other) or "it has just ended"
@@ -79,7 +79,7 @@ def roll_back(backfill: Backfill) -> Backfill:
         raise Refused("nothing_to_go_back_to", f"Version {earlier} of {processor!r} has left no result.")
     _pin(processor, earlier)
     # In a transaction of its own: whoever has not seen the pin is then known to be older.
-    planned = backfilling.plan(
+    planned = walking.plan(
         Kind.REPOINT, _stand_in(processor, earlier), previous=_stand_in(processor, backfill.version), start=True
     )
     if planned:

@@ -16,9 +16,9 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from .models import File, Job
-from .models.statements import Parameter, Statement
-from .models.work import soon, startable
+from ..models import File, Job
+from ..models.statements import Parameter, Statement
+from ..models.work import soon, startable
 
 
 def room(queue: str, window: int) -> int:

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db.models import Count, DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
-from .models import Backfill, File, Job, Offer, Switch, WorkerBeat
-from .models.jobs import UNFINISHED
+from ..models import Backfill, File, Job, Offer, Switch, WorkerBeat
+from ..models.jobs import UNFINISHED
 
 
 @dataclass(frozen=True)
