@@ -206,7 +206,7 @@ REST_FRAMEWORK = {
     # Without a proxy of ours in front, X-Forwarded-For says whatever the client likes.
     "NUM_PROXIES": 1 if HTTPS else 0,
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["picasso_core.api.bodies.SmallJSON"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "picasso_core.api.negotiation.AnythingAccepted",
     "DEFAULT_PAGINATION_CLASS": "picasso_core.api.pagination.Pages",
     "DEFAULT_SCHEMA_CLASS": "picasso_core.api.schema.Schema",
@@ -242,7 +242,7 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 DRF_STANDARDIZED_ERRORS = {"EXCEPTION_HANDLER_CLASS": "picasso_core.api.errors.Handler"}
-# Uploads stream to disk and have a limit of their own; this one is for the other fields of a form.
+# Uploads stream to disk and have a limit of their own; this one is for JSON, which is read into memory.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 PICASSO_MAX_UPLOAD_BYTES = env.integer("PICASSO_MAX_UPLOAD_BYTES", default=2 * 1024**3, at_least=1)
 

@@ -39,7 +39,7 @@ ERRORS = {
     413: (
         "too_large",
         "The file is too large: at most 2147483648 bytes are accepted.",
-        "The file is larger than the limit, which `detail` names; it is refused before its body is read.",
+        "The file, or the JSON, is larger than the limit, which `detail` names; it is refused before it is read.",
     ),
     415: (
         "unsupported_media_type",
@@ -123,7 +123,9 @@ class Schema(AutoSchema):
         answers: dict[str, Any] = super()._get_response_bodies(direction)
         named = getattr(self.view, "errors", {}).get(self.method, ())
         always = (400, 401, 405, 429, 500, 503) if self.view.authentication_classes else (400, 405, 500)
-        for status in sorted({*always, *named}):
+        # Whoever reads JSON reads so much of it.
+        size = (413,) if 415 in named else ()
+        for status in sorted({*always, *named, *size}):
             answers.setdefault(str(status), {"$ref": f"#/components/responses/{_name(status)}"})
         return dict(sorted(answers.items()))
 

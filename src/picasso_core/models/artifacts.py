@@ -6,14 +6,13 @@ from functools import cache
 
 from django.db import models
 
-from .jobs import Job
 from .statements import Parameter, Statement
 
 
 class Artifact(models.Model):
     """A file that a Job made, such as a thumbnail."""
 
-    job = models.ForeignKey(Job, models.CASCADE, related_name="artifacts")
+    job = models.ForeignKey("Job", models.CASCADE, related_name="artifacts")
     name = models.CharField(max_length=100)
     media_type = models.CharField(max_length=255)
     size = models.PositiveBigIntegerField()

@@ -6,22 +6,20 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from django.db import models
 from django.db.models import Case, Count, Exists, Max, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Now
 from django.db.models.lookups import Exact
 
+from .artifacts import Artifact
 from .backfills import Backfill
 from .files import UNKNOWN, File
 from .offers import Offer
 from .statements import Parameter, Statement
 from .switches import Switch
 from .work import AS_NEW, ENDED, LEASED, NOW, Work, free, losses, soon, startable, uuid7
-
-if TYPE_CHECKING:
-    from .artifacts import Artifact
 
 SHORTEST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(days=1)
