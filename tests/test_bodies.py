@@ -28,7 +28,16 @@ def test_json_of_a_mebibyte_is_read(client):
 
 @pytest.mark.parametrize(
     "body",
-    [b"[" * MiB, b'{"a":' * 200_000, b"1" * MiB, b"-" * MiB, b"1e" + b"9" * 1000, b'"' + b"\\" * 99_999, b"\xff" * 9, b""],
+    [
+        b"[" * MiB,
+        b'{"a":' * 200_000,
+        b"1" * MiB,
+        b"-" * MiB,
+        b"1e" + b"9" * 1000,
+        b'"' + b"\\" * 99_999,
+        b"\xff" * 9,
+        b"",
+    ],
     ids=["lists", "objects", "a number", "signs", "a great exponent", "a string without end", "no text", "nothing"],
 )
 def test_json_that_makes_no_sense_is_the_clients_fault(client, body):

@@ -5,26 +5,8 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Any
 
-from django.conf import settings
 from rest_framework import serializers
-from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
-from rest_framework.parsers import JSONParser
-
-from .errors import PayloadTooLarge
-
-
-class SmallJSON(JSONParser):
-    """JSON of no more than a person would write; whatever is larger is not read."""
-
-    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        """Read it. Raises ``PayloadTooLarge`` or ``ParseError``."""
-        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        if int(parser_context["request"].META["CONTENT_LENGTH"]) > most:
-            raise PayloadTooLarge(f"The body is too large: at most {most} bytes of JSON are accepted.")
-        try:
-            return super().parse(stream, media_type, parser_context)
-        except RecursionError:
-            raise ParseError("The JSON is nested too deeply.") from None
+from rest_framework.exceptions import ErrorDetail, ValidationError
 
 
 class Body(serializers.Serializer[Any]):

@@ -6,7 +6,7 @@ import errno
 import logging
 from typing import Any
 
-from django.core.exceptions import DisallowedHost, SuspiciousOperation
+from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.urls import Resolver404, resolve
@@ -114,6 +114,8 @@ class Handler(ExceptionHandler):
                 return NotFound(str(exc), exc.code)
             case asking.Refused():
                 return Refused(str(exc), exc.code)
+            case RequestDataTooBig():
+                return PayloadTooLarge(str(exc))
             case SuspiciousOperation():
                 return ParseError(_unreadable(exc))
             case UnreadablePostError():
