@@ -33,8 +33,8 @@ JOBS = """
 INSERT INTO picasso_job (id, file_id, processor, version, distribution, queue, lane, repeat, current, state, data,
     warnings, digest, error_code, error, detail, queued_at, started_at, finished_at, attempts, losses, due_at)
 SELECT overlay(id::text placing 'a' from 20)::uuid, id, 'image', '1', 'picasso-image 0.1.0', 'picasso.v1',
-    'interactive', 0, true, 'succeeded', '{"width": 4000, "height": 3000}', '[]', '', '', '', '', uploaded_at, uploaded_at,
-    uploaded_at, 0, 0, NULL
+    'interactive', 0, true, 'succeeded', '{"width": 4000, "height": 3000}', '[]', '', '', '', '', uploaded_at,
+    uploaded_at, uploaded_at, 0, 0, NULL
 FROM picasso_file
 """
 

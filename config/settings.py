@@ -206,7 +206,7 @@ REST_FRAMEWORK = {
     # Without a proxy of ours in front, X-Forwarded-For says whatever the client likes.
     "NUM_PROXIES": 1 if HTTPS else 0,
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["picasso_core.api.small_json.SmallJSON"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "picasso_core.api.negotiation.AnythingAccepted",
     "DEFAULT_PAGINATION_CLASS": "picasso_core.api.pagination.Pages",
     "DEFAULT_SCHEMA_CLASS": "picasso_core.api.schema.Schema",

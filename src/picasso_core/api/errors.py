@@ -6,6 +6,7 @@ import errno
 import logging
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
@@ -115,7 +116,10 @@ class Handler(ExceptionHandler):
             case asking.Refused():
                 return Refused(str(exc), exc.code)
             case RequestDataTooBig():
-                return PayloadTooLarge(str(exc))
+                most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+                return PayloadTooLarge(f"The body is too large: at most {most} bytes of JSON are accepted.")
+            case RecursionError():
+                return ParseError("The JSON is nested too deeply.")
             case SuspiciousOperation():
                 return ParseError(_unreadable(exc))
             case UnreadablePostError():
