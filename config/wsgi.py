@@ -7,7 +7,7 @@ from typing import Any
 
 import django
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.utils.http import parse_header_parameters
+from multipart import parse_options_header
 
 from picasso_core.processes import die_with_parent
 
@@ -16,7 +16,7 @@ class Request(WSGIRequest):
     """Is read as UTF-8 whatever charset the client claims: one like ``hex`` breaks Django before any view runs."""
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
-        self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
+        self.content_type, self.content_params = parse_options_header(meta.get("CONTENT_TYPE", ""))
 
 
 class Application(WSGIHandler):

@@ -24,6 +24,7 @@ from kombu import Connection
 from . import execution
 from .backfills import feeder
 from .doorbell import TASK, BrokerAway, doorbell, make_queue
+from .models import File
 from .outages import Pauses, broker_trouble, database_trouble
 from .sandbox.client import SandboxUnavailable, Zygote
 from .worker import Worker
@@ -62,8 +63,8 @@ def process_file(file_id: str) -> None:
 def _work(file_id: uuid.UUID, slot: execution.Slot) -> Iterator[tuple[uuid.UUID, str]]:
     """Bring one File up to date and yield what is to be announced where.
 
-    One of the backfill lane makes room for the next, and for a moment that is done at once: less than a new upload
-    waits for anyway, and a message costs as much as a small file.
+    One of the backfill lane makes room for the next, which is done at once for a moment, and while no new upload waits:
+    a message costs as much as a small file.
     """
     until = time.monotonic() + SLICE_SECONDS
     following = [file_id]
@@ -73,7 +74,7 @@ def _work(file_id: uuid.UUID, slot: execution.Slot) -> Iterator[tuple[uuid.UUID,
         yield from ((file_id, queue) for queue in then.elsewhere)
         yield from ((other, slot.queue) for other in others)
         following = feeder.take(slot.queue, then.room) if then.room else []
-        if time.monotonic() > until:
+        if following and (time.monotonic() > until or File.any_queued()):
             yield from ((each, slot.queue) for each in following)
             return
 

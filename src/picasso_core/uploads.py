@@ -86,14 +86,18 @@ class Incoming:
             sha256=self._hash.hexdigest(),
         )
 
-    def discard(self) -> None:
-        """Remove the bytes, unless they were accepted."""
+    def close(self) -> None:
+        """Be done with what somebody else has taken over."""
         self._out.close()
+
+    def discard(self) -> None:
+        """Remove the bytes, unless somebody has taken them over."""
+        self.close()
         self._path.unlink(missing_ok=True)
 
 
 def accept(upload: Upload, *, owner: Any = None, key: str | None = None) -> File:
-    """Store the bytes for good, insert the File and have the doorbell rung; it is safe once this returns.
+    """Take the bytes over, insert the File and have the doorbell rung; it is safe once this returns.
 
     The same upload with the same ``key`` once more changes nothing: what is returned is the File as it was then.
     Raises ``KeyReused`` where the key came with another one.
@@ -110,6 +114,7 @@ def accept(upload: Upload, *, owner: Any = None, key: str | None = None) -> File
     # Before the bytes are stored: while the database is away, none are left behind.
     connection.ensure_connection()
     if key and (earlier := _earlier(file)):
+        upload.path.unlink()
         return earlier
     storage.keep(upload.path, upload.out, place)
     file.file.name = place

@@ -26,16 +26,19 @@ HOW_TO_UPLOAD = "Send multipart/form-data with one part named 'file' that has a 
 
 @contextmanager
 def only_file(request: Request) -> Iterator[Upload]:
-    """Read the form (RFC 7578) and give its one file; in the end its bytes are removed unless they were accepted.
+    """Read the form (RFC 7578) and give its one file; its bytes are removed where something is raised.
 
     Raises ``UnsupportedMediaType``, ``ParseError`` with a code, ``PayloadTooLarge`` or ``TooLarge``.
     """
     form = _Form()
     try:
         yield form.read(request)
-    finally:
+    except BaseException:
         if form.incoming:
             form.incoming.discard()
+        raise
+    if form.incoming:
+        form.incoming.close()
 
 
 class _Form:

@@ -92,7 +92,9 @@ class File(Work):
         indexes = (
             models.Index(fields=("-uploaded_at", "-id"), name="file_newest"),
             models.Index(fields=("status", "-uploaded_at"), name="file_status"),
-            models.Index(fields=("media_type", "-uploaded_at"), name="file_media_type"),
+            models.Index(
+                fields=("media_type", "-uploaded_at"), name="file_media_type", condition=Q(media_type__isnull=False)
+            ),
             models.Index(
                 KIND, F("uploaded_at").desc(), F("id").desc(), name="file_kind", condition=Q(media_type__isnull=False)
             ),
@@ -132,6 +134,11 @@ class File(Work):
     def find(cls, pk: uuid.UUID) -> File | None:
         """Return one File; None if there is no such."""
         return next(iter(_found().objects(cls, id=pk)), None)
+
+    @classmethod
+    def any_queued(cls) -> bool:
+        """Whether an upload waits that nobody has begun with."""
+        return bool(_first_queued().rows())
 
     def insert(self) -> None:
         """Add the row. Raises ``IntegrityError`` where there is one with its key."""
@@ -248,6 +255,11 @@ def _insertion(owned: bool) -> Statement:
 @cache
 def _found() -> Statement:
     return Statement.select(File.objects.order_by().filter(id=Parameter(File, "id")))
+
+
+@cache
+def _first_queued() -> Statement:
+    return Statement.select(File.objects.order_by().filter(status=File.Status.QUEUED).values_list("status")[:1])
 
 
 @cache
