@@ -322,3 +322,35 @@ def test_pointing_back_shows_the_results_of_the_earlier_version_again():
     assert backfill.files == 1
     to_the_end()
     assert Job.objects.get(current=True).pk == old.pk
+
+
+def test_cancelling_leaves_a_job_alone_that_a_worker_takes_in_that_moment(monkeypatch):
+    files(2)
+    offer = OfferFactory()
+    backfill = walking.plan("process", offer, start=True)
+    walking.walk()
+    first = Job.objects.earliest("pk")
+    become = Backfill._become
+
+    def taken_meanwhile(self, state, *earlier, **fields):
+        changed = become(self, state, *earlier, **fields)
+        Job.claim(first.pk).succeed({}, [], [])
+        return changed
+
+    monkeypatch.setattr(Backfill, "_become", taken_meanwhile)
+    assert backfill.cancel()
+    assert [(job.pk, job.state) for job in Job.objects.all()] == [(first.pk, "succeeded")]
+    assert File.objects.get(pk=first.file_id).processed
+
+
+def test_what_was_to_be_identified_again_waits_during_a_pause_and_is_left_alone_after_a_cancel():
+    (file,) = files(1, media_type="text/plain")
+    backfill = walking.plan("identify", OfferFactory(), start=True)
+    walking.walk()
+    assert backfill.pause()
+    assert feeder.take(HERE, 10) == []
+    assert backfill.resume()
+    assert File.objects.get(pk=file.pk).due_at is not None
+    assert backfill.cancel()
+    assert feeder.take(HERE, 10) == []
+    assert not File.objects.filter(identify_again=True).exists()

@@ -13,6 +13,8 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from picasso_core import bulk, sweeper
+from picasso_core.api.filters import FileFilters
+from picasso_core.api.job_filters import FailedJobFilters
 from picasso_core.backfills import feeder
 from picasso_core.models import Artifact, Backfill, Event, File, Job
 from tests.clock import advance
@@ -282,10 +284,34 @@ def test_a_job_that_runs_meanwhile_leaves_nothing(client):
 
 @pytest.mark.django_db(transaction=True)
 def test_two_who_delete_at_once_delete_each_file_once():
-    for _ in range(30):
-        FileFactory()
+    files = [FileFactory().pk for _ in range(30)]
     assert sum(at_once(*[lambda: delete(Client(), {"all": True})] * 2)) == 30
-    assert Event.objects.filter(kind="file.deleted").count() == 30
+    assert Event.objects.filter(kind="file.deleted", file__in=files).count() == 30
+
+
+BLANKS = [" ", "\t", "\u00a0"]
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize("name", [name for name in FileFilters.base_filters if name not in ("status", "processed")])
+def test_a_blank_filter_is_not_everything(client, name, blank):
+    """Whether it is refused or taken for what it is: nothing is deleted, retried or listed by accident."""
+    FileFactory(name="a"), JobFactory(state="failed")
+    for path in ("/files/delete/", "/files/retry/"):
+        answer = client.post(path, {name: blank}, content_type="application/json")
+        assert answer.status_code == 400 or not answer.json().get("deleted", answer.json().get("retried"))
+    listed = client.get("/files/", {name: blank})
+    assert listed.status_code == 400 or listed.json()["results"] == []
+    assert File.objects.count() == 2
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize("name", FailedJobFilters.base_filters)
+def test_nor_is_it_every_failed_job(client, name, blank):
+    JobFactory(state="failed")
+    answer = client.post("/jobs/retry/", {name: blank}, content_type="application/json")
+    assert answer.status_code == 400 or answer.json() == {"retried": 0, "next": None}
+    assert Job.objects.get().state == "failed"
 
 
 # --- What is refused -------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from django.core.files.storage import default_storage
 
 from picasso_core.execution import Next, process
 from picasso_core.models import File, Job, Offer
-from tests.clock import now_startable
+from tests.clock import advance, now_startable
 from tests.factories import FileFactory, OfferFactory
 
 pytestmark = pytest.mark.django_db
@@ -129,8 +129,15 @@ def test_a_missing_dependency_breaks_the_offer_and_the_job_waits(slot):
 def test_one_file_does_not_take_a_processor_from_all_others(slot, zygote):
     samples = {plugin["name"]: plugin["samples"] for plugin in zygote.plugins}
     file, job = end(b"picasso-echo\nraise MissingDependency", replace(slot, samples=samples))
-    assert (job.state, job.error, file.status) == ("waiting", "The echo file asked for it.", "unsupported")
+    assert (job.state, job.attempts, file.status) == ("queued", 1, "processing")
     assert Offer.objects.get().error == ""
+    for _ in range(2):
+        advance(10)
+        process(file.pk, replace(slot, samples=samples))
+    job.refresh_from_db()
+    # It is not tried for ever: what the processor does lack would be found with its sample.
+    assert (job.state, job.error_code, job.attempts) == ("failed", "missing_dependency", 3)
+    assert job.error == "The echo file asked for it."
     other = FileFactory()
     process(other.pk, slot)
     assert File.objects.get(pk=other.pk).status == "processed"

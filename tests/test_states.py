@@ -558,6 +558,29 @@ def test_a_new_version_takes_the_place_of_a_failure_however_it_ends():
     assert (Job.objects.get(current=True).version, now(old.file).status) == ("2", "unsupported")
 
 
+@pytest.mark.parametrize("end", ["wait", "exclude"])
+def test_what_has_come_to_no_end_takes_nobodys_place(end):
+    old = JobFactory()
+    claim(old).fail("invalid_file", "It is broken.")
+    with File.locked(old.file_id) as locked:
+        Job.objects.add(locked, [OfferFactory(version="2")], lane="backfill")
+    new = claim(Job.objects.get(version="2"))
+    assert new.wait("No tesseract.") if end == "wait" else new.exclude()
+    assert (Job.objects.get(current=True).pk, now(old.file).status) == (old.pk, "failed")
+
+
+def test_a_clock_that_is_behind_does_not_make_a_new_job_an_old_one(monkeypatch):
+    old = JobFactory()
+    claim(old).succeed({"by": "1"}, [], [])
+    monkeypatch.setattr("picasso_core.models.work.uuid7", lambda: uuid.UUID(int=1))
+    with File.locked(old.file_id) as locked:
+        Job.objects.repeat(locked, [OfferFactory()])
+    new = Job.objects.get(repeat=1)
+    assert new.pk > old.pk
+    assert claim(new).succeed({"by": "2"}, [], [])
+    assert Job.objects.get(current=True).pk == new.pk
+
+
 def test_a_pinned_version_keeps_its_place_when_a_newer_one_succeeds():
     old = JobFactory()
     claim(old).succeed({}, [], [])

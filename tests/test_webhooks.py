@@ -531,6 +531,38 @@ def answering(*parts: bytes, pause: float = 0.0) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_that_no_database_stores_is_a_failure_like_any_other():
+    with answering(b"\0\0oops\xff\r\n") as url:
+        answer = sending.send(url, b"{}", {}, private=True)
+    assert (answer.status, answer.error.isprintable()) == (None, True)
+    delivery = Webhook.objects.create(url="https://hooks.example/").test()
+    (claimed,) = Delivery.objects.claim(delivery.webhook_id, 1)
+    assert claimed.fail(answer.error)
+    assert Delivery.objects.get().attempts == 1
+
+
+def test_a_name_with_many_dead_addresses_takes_no_longer_than_one(monkeypatch):
+    monkeypatch.setattr(sending, "SECONDS", 0.5)
+    monkeypatch.setattr(sending, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(sending, "addresses", lambda target, private: [listening[1]] * 20)
+    with socket.socket() as full:
+        # Nobody accepts, and the queue of those that wait is full: whoever comes now gets no answer.
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        listening = (full.getsockname()[1], "127.0.0.1")
+        waiting = [socket.socket() for _ in range(3)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(full.getsockname())
+        began = time.monotonic()
+        answer = sending.send(f"http://dead.example:{listening[0]}/", b"{}", {}, private=True)
+        assert time.monotonic() - began < 1
+        for each in waiting:
+            each.close()
+    assert answer.status is None
+
+
 def test_an_answer_that_trickles_is_cut_off(monkeypatch):
     monkeypatch.setattr(sending, "SECONDS", 0.5)
     with answering(*[b"H"] * 20, pause=0.1) as url:

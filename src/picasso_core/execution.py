@@ -150,7 +150,7 @@ def run(due: Due, file: File, path: Path | None, slot: Slot) -> bool:
 def record(job: Job, outcome: Outcome, *, believed: bool = True) -> None:
     """Write the end of a run, fenced by the claim; a result whose claim was lost is thrown away.
 
-    Where a run that lacked something is not ``believed``, its Job alone waits, and others go on.
+    Where a run that lacked something is not ``believed``, that counts as an attempt, and other Jobs go on.
     """
     if outcome.state == "failed" and outcome.detail:
         who = {"processor": job.processor, "version": job.version, "distribution": job.distribution}
@@ -162,10 +162,12 @@ def record(job: Job, outcome: Outcome, *, believed: bool = True) -> None:
             job.decline(outcome.message)
         case "temporary":
             job.postpone(outcome.message)
-        case "missing":
-            if believed:
-                Offer.objects.break_down(job.processor, job.version, job.queue, outcome.message)
+        case "missing" if believed:
+            Offer.objects.break_down(job.processor, job.version, job.queue, outcome.message)
             job.wait(outcome.message)
+        case "missing":
+            if not job.try_again():
+                job.fail("missing_dependency", outcome.message, attempts=job.attempts + 1)
         case "aborted":
             _give_back(job, outcome)
         case "failed" if outcome.again and job.try_again():

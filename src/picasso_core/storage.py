@@ -73,9 +73,10 @@ def save_copy(path: Path, key: str) -> tuple[int, str]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise NotRegular(f"{path.name}: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotRegular(f"{path.name} is no regular file")
     with open(descriptor, "rb") as source:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise NotRegular(f"{path.name} is no regular file")
         place, out = new_incoming()
         try:
             digest = hashlib.sha256()

@@ -58,7 +58,7 @@ def _sweep(stopping: threading.Event) -> None:
                 beat(walk)
                 repair_at = time.monotonic() + REPAIR_PERIOD
             busy = publish()
-            catch_up(SEARCH_SECONDS)
+            index()
             if busy:
                 continue
         except DatabaseError as error:
@@ -69,6 +69,16 @@ def _sweep(stopping: threading.Event) -> None:
             pause = pauses.after_failure()
             logger.warning("broker away", error=str(error), next_try_in=pause)
         stopping.wait(pause)
+
+
+def index() -> None:
+    """Bring the search up to date for a moment; whatever keeps it from that keeps nothing else."""
+    try:
+        catch_up(SEARCH_SECONDS)
+    except DatabaseError:
+        raise
+    except Exception:
+        logger.exception("the search is not up to date")
 
 
 def repair() -> None:

@@ -159,7 +159,6 @@ def _insert(file: File) -> File:
         connection.close()
         if inserted := File.objects.filter(pk=file.pk).first():
             return inserted
-        _remove(file)
         raise
     except BaseException:
         _remove(file)

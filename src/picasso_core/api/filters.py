@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,10 @@ from django import forms
 from django.core.validators import RegexValidator
 from django.db.models import Exists, OuterRef, QuerySet
 from django_filters import rest_framework as filters
+from django_filters.constants import EMPTY_VALUES
+from django_filters.utils import translate_validation
 from drf_spectacular.drainage import set_override
+from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from ..models import File, Job
 from ..models.files import KIND
@@ -101,7 +105,7 @@ class FileFilters(filters.FilterSet):
         maxLength=255,
     )
     processor = described(
-        filters.CharFilter(method="by_job", max_length=64),
+        filters.CharFilter(method="by_job", max_length=64, strip=False),
         "Files that have a Job of this processor.",
         minLength=1,
         maxLength=64,
@@ -175,5 +179,17 @@ class Filters(filters.DjangoFilterBackend):
     def filter_queryset(self, request: Any, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         """Narrow the list. Raises ``ValidationError``."""
         check(request, [*FileFilters.base_filters, *PARAMETERS, "q"], several=("status",))
-        narrowed: QuerySet[Any] = super().filter_queryset(request, queryset, view)
+        filterset: Any = self.get_filterset(request, queryset, view)
+        if not filterset.is_valid():
+            raise translate_validation(filterset.errors)  # type: ignore[misc]
+        refuse_blank(filterset, request.query_params)
+        narrowed: QuerySet[Any] = filterset.qs
         return narrowed
+
+
+def refuse_blank(filterset: filters.FilterSet, names: Iterable[str]) -> None:
+    """Refuse what comes to nothing once it is trimmed: it would leave nothing out. Raises ``ValidationError``."""
+    cleaned = filterset.form.cleaned_data
+    blank = [name for name in names if name in cleaned and cleaned[name] in EMPTY_VALUES]
+    if blank:
+        raise ValidationError({name: ErrorDetail("It is blank.", "blank") for name in blank})

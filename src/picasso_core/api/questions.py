@@ -15,7 +15,7 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 
 from .bodies import Body, Flag, Text
-from .filters import TimeField
+from .filters import TimeField, refuse_blank
 
 
 class Question(Body):
@@ -57,6 +57,7 @@ def narrow(asked: dict[str, Any], filters: type[filters.FilterSet], rows: QueryS
     filterset = filters(data, queryset=rows)
     if not filterset.is_valid():
         raise translate_validation(filterset.errors)  # type: ignore[misc]
+    refuse_blank(filterset, asked)
     narrowed: QuerySet[Any] = filterset.qs
     return narrowed
 

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from ..models import Backfill, File, Job, Offer, WorkerBeat
 from ..models.events import OldestOpen
 from ..models.files import UNKNOWN
-from ..models.work import AS_NEW
+from ..models.work import AS_NEW, uuid7_after
 
 UNFORMATTED = (UNKNOWN, "text/plain")
 """What a File is called for which no format was found."""
@@ -92,10 +92,17 @@ def _begin(walk: Backfill, offer: Offer | None, files: list[uuid.UUID]) -> None:
     match walk.kind:
         case Backfill.Kind.PROCESS:
             assert offer is not None
-            shown = Job.objects.filter(file__in=files, processor=walk.processor, current=True).values_list("file_id")
-            taken = {file_id for (file_id,) in shown}
+            there = Job.objects.filter(file__in=files, processor=walk.processor).order_by("pk")
+            last: dict[uuid.UUID, uuid.UUID] = {}
+            taken = set()
+            for file_id, pk, current in there.values_list("file_id", "pk", "current"):
+                last[file_id] = pk
+                taken |= {file_id} if current else set()
             fields: dict[str, Any] = {"lane": Job.Lane.BACKFILL, "backfill": walk, "due_at": Now()}
-            jobs = (Job.of(offer, file_id=pk, current=pk not in taken, **fields) for pk in files)
+            jobs = (
+                Job.of(offer, pk=uuid7_after(last.get(pk)), file_id=pk, current=pk not in taken, **fields)
+                for pk in files
+            )
             Job.objects.bulk_create(jobs, ignore_conflicts=True)
         case Backfill.Kind.IDENTIFY:
             File.objects.filter(pk__in=files).update(identify_again=True, due_at=Now(), not_before=None, **AS_NEW)

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 from django.db import models
-from django.db.models import Case, Count, Exists, Max, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, Exists, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Now
 from django.db.models.lookups import Exact
 
@@ -19,7 +19,7 @@ from .files import UNKNOWN, File
 from .offers import Offer
 from .statements import Parameter, Statement
 from .switches import Switch
-from .work import AS_NEW, ENDED, LEASED, NOW, Work, free, losses, soon, startable, uuid7
+from .work import AS_NEW, ENDED, LEASED, NOW, Work, free, losses, soon, startable, uuid7, uuid7_after
 
 SHORTEST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(days=1)
@@ -61,14 +61,18 @@ class Jobs(models.QuerySet["Job"]):
         ``first`` says that there are no Jobs yet, so that nobody need look. Returns those that can run, of which the
         first that is ``mine`` is claimed as it is made.
         """
-        jobs = () if first else self.filter(file=file).values_list("processor", "version", "current")
-        there = {(processor, version) for processor, version, _ in jobs}
-        shown = {processor for processor, _, current in jobs if current}
+        jobs = (
+            () if first else self.filter(file=file).order_by("pk").values_list("pk", "processor", "version", "current")
+        )
+        there = {(processor, version) for _, processor, version, _ in jobs}
+        shown = {processor for _, processor, _, current in jobs if current}
+        last = {processor: pk for pk, processor, _, _ in jobs}
         due: list[Due] = []
         for offer in sorted(offers, key=lambda offer: offer.processor):
             if (offer.processor, offer.version) in there:
                 continue
-            job = Job.of(offer, file_id=file.pk, lane=lane, current=offer.processor not in shown)
+            pk = uuid7_after(last.get(offer.processor))
+            job = Job.of(offer, pk=pk, file_id=file.pk, lane=lane, current=offer.processor not in shown)
             if job.state == Job.State.QUEUED and mine(offer) and not any(each.claimed for each in due):
                 job.state, job.lease_token = Job.State.RUNNING, uuid.uuid4()
             _insert(job)
@@ -83,10 +87,12 @@ class Jobs(models.QuerySet["Job"]):
         What the File shows stays until the new Job has a result.
         """
         for offer in offers:
-            there = self.filter(file=file, processor=offer.processor).order_by()
-            had = there.aggregate(last=Max("repeat"), shown=Count("pk", filter=Q(current=True)))
-            repeat = 0 if had["last"] is None else had["last"] + 1
-            _insert(Job.of(offer, file_id=file.pk, repeat=repeat, current=not had["shown"]))
+            there = self.filter(file=file, processor=offer.processor).order_by("-pk")
+            had = list(there.values_list("pk", "repeat", "current"))
+            repeat = max((repeat for _, repeat, _ in had), default=-1) + 1
+            shown = any(current for _, _, current in had)
+            pk = uuid7_after(had[0][0] if had else None)
+            _insert(Job.of(offer, pk=pk, file_id=file.pk, repeat=repeat, current=not shown))
 
     def failed(self) -> Jobs:
         """Return those that have failed and are no history: what Files show, and what is newer than anything else."""
@@ -325,7 +331,7 @@ class Job(Work):
                 return False
             for artifact in artifacts:
                 artifact.insert()
-            if not self.current:
+            if not self.current and state not in (Job.State.WAITING, Job.State.CANCELLED):
                 self._take_the_place(state)
         return True
 

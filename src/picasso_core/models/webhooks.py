@@ -126,7 +126,7 @@ class Deliveries(models.QuerySet["Delivery"]):
             due = mine.filter(due_at__lte=Now()).order_by("due_at", "event").values_list("pk", flat=True)
             token, until = uuid.uuid4(), Now() + LEASE
             for pk in list(due[: max(room, 0)]):
-                self.filter(pk=pk).update(lease_token=token, lease_until=until, due_at=until)
+                self.filter(pk=pk, due_at__lte=Now()).update(lease_token=token, lease_until=until, due_at=until)
             return list(self.filter(webhook=webhook_id, lease_token=token).select_related("webhook"))
 
     def prune(self, age: timedelta, limit: int) -> int:
@@ -179,6 +179,7 @@ class Delivery(models.Model):
     def succeed(self, status: int) -> bool:
         """End it; False if the claim was lost."""
         with transaction.atomic():
+            self._lock_webhook()
             ended = self._end(state=self.State.DELIVERED, due_at=None, ended_at=Now(), status=status, error="")
             if ended:
                 Webhook.objects.filter(pk=self.webhook_id, failing_since__isnull=False).update(failing_since=None)
@@ -195,6 +196,7 @@ class Delivery(models.Model):
         else:
             fields |= {"state": self.State.FAILED, "due_at": None, "ended_at": Now()}
         with transaction.atomic():
+            self._lock_webhook()
             ended = self._end(**fields)
             if ended:
                 self._blame(error[:500], gone=status == 410)
@@ -209,6 +211,10 @@ class Delivery(models.Model):
         Delivery.objects.filter(pk=self.pk).update(
             state=self.State.PENDING, attempts=0, due_at=Now(), lease_token=None, lease_until=None, ended_at=None
         )
+
+    def _lock_webhook(self) -> None:
+        """Lock it before the delivery, as ``claim`` does."""
+        list(Webhook.objects.select_for_update().filter(pk=self.webhook_id).values_list("pk"))
 
     def _held(self) -> Any:
         return Delivery.objects.filter(pk=self.pk, lease_token=self.lease_token, lease_token__isnull=False)

@@ -32,6 +32,12 @@ def uuid7() -> uuid.UUID:
     return uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
 
 
+def uuid7_after(earlier: uuid.UUID | None) -> uuid.UUID:
+    """Make one that is greater than ``earlier``, which another machine may have made whose clock is ahead."""
+    new = uuid7()
+    return new if earlier is None or new > earlier else uuid.UUID(int=earlier.int + 1)
+
+
 def soon() -> Any:
     """When the sweeper should look at work that has just been published."""
     return Now() + FIRST_LOOK

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 
 from ..models import Delivery, Webhook
 from ..outages import Pauses, database_trouble
@@ -67,9 +67,12 @@ class Deliverer:
                 return recorded
             try:
                 _end(delivery, answer)
-            except DatabaseError:
+            except (OperationalError, InterfaceError):
                 self._answers.put((delivery, answer))
                 raise
+            except Exception:
+                # Its lease expires, and it is sent again.
+                logger.exception("what came of a webhook was not recorded", delivery=str(delivery.pk))
             del self._flying[delivery.pk, delivery.lease_token]
             recorded = True
 

@@ -20,6 +20,8 @@ SECONDS = 10.0
 """For connecting, sending and the answer together."""
 CONNECT_SECONDS = 4.0
 """For one of the addresses of a name."""
+ADDRESSES = 4
+"""So many of a name's addresses are tried."""
 ANSWER = 64 * 1024
 """Bytes of the answer's body that are read at the most; nothing of it is kept."""
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -78,9 +80,14 @@ def send(url: str, body: bytes, headers: Mapping[str, str], private: bool) -> An
     except Refused as refused:
         return Answer(None, str(refused))
     except ssl.SSLCertVerificationError as error:
-        return Answer(None, f"Its certificate is not good: {error.verify_message}.")
+        return Answer(None, _shown(f"Its certificate is not good: {error.verify_message}."))
     except (OSError, http.client.HTTPException) as error:
-        return Answer(None, f"It did not answer: {str(error) or type(error).__name__}.")
+        return Answer(None, _shown(f"It did not answer: {str(error) or type(error).__name__}."))
+
+
+def _shown(text: str) -> str:
+    """Leave out what no database stores: the error of a broken answer has its bytes."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def addresses(target: Target, private: bool) -> list[str]:
@@ -118,7 +125,7 @@ def _inside(address: Address) -> Iterator[Address]:
 
 def _post(target: Target, known: list[str], body: bytes, headers: Mapping[str, str]) -> int:
     deadline = time.monotonic() + SECONDS
-    stream = _connect(known, target.port)
+    stream = _connect(known[:ADDRESSES], target.port, deadline)
     kind: type[http.client.HTTPConnection] = http.client.HTTPConnection
     if target.secure:
         kind = http.client.HTTPSConnection
@@ -144,13 +151,17 @@ def _post(target: Target, known: list[str], body: bytes, headers: Mapping[str, s
         connection.close()
 
 
-def _connect(known: list[str], port: int) -> socket.socket:
-    for each in known[:-1]:
+def _connect(known: list[str], port: int, deadline: float) -> socket.socket:
+    failure: OSError = TimeoutError(f"it took longer than {SECONDS:.0f} seconds")
+    for each in known:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
         try:
-            return socket.create_connection((each, port), CONNECT_SECONDS)
-        except OSError:
-            continue
-    return socket.create_connection((known[-1], port), CONNECT_SECONDS)
+            return socket.create_connection((each, port), min(CONNECT_SECONDS, left))
+        except OSError as error:
+            failure = error
+    raise failure
 
 
 @contextmanager
