@@ -46,7 +46,8 @@ SECRET_KEY = env.text("PICASSO_SECRET_KEY")
 if PRODUCTION and len(SECRET_KEY) < 50:
     env.mistake("PICASSO_SECRET_KEY is not set or has fewer than 50 characters: openssl rand -hex 32 makes one.")
 try:
-    DATA.mkdir(parents=True, exist_ok=True)
+    # The database holds the secrets of webhooks.
+    DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
     SECRET_KEY = SECRET_KEY or (secrets.token_urlsafe(50) if PRODUCTION else _kept_secret_key())
 except OSError as error:
     env.mistake(f"PICASSO_DATA is {DATA}, which is no folder that can be written to: {error.strerror}.")
@@ -130,6 +131,8 @@ STORAGES = {
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}},
 }
+# Nobody but POST /upload/ takes files, and it reads the form itself.
+FILE_UPLOAD_HANDLERS: list[str] = []
 # Where workers hand files to the sandbox; on the storage's file system a file is linked, elsewhere it is copied.
 PICASSO_SCRATCH = Path(env.text("PICASSO_SCRATCH", str(DATA / "scratch")))
 # Bytes without a row are removed when they are this old: far longer than it takes from the last byte to the row.

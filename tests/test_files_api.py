@@ -387,7 +387,7 @@ def test_a_file_is_shown_with_each_job_whole(client, django_assert_num_queries):
         ("processing", {"state": "running"}, "At work: echo."),
         ("processed", {"state": "succeeded"}, ""),
         ("failed", {"state": "failed", "error_code": "timeout", "error": "Too slow."}, "echo: Too slow."),
-        ("unsupported", None, f"No installed processor accepts {ECHO}."),
+        ("unsupported", None, f"No processor here takes {ECHO} files."),
         ("unsupported", {"state": "declined", "error": "Not mine."}, "echo declined: Not mine."),
         ("unsupported", {"state": "waiting", "error": "No GPU."}, "echo cannot run now: No GPU."),
     ],

@@ -4,6 +4,7 @@ import time
 import uuid
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from picasso_core import sweeper
@@ -12,6 +13,7 @@ from tests.clock import advance
 from tests.factories import ECHO, FileFactory, JobFactory, OfferFactory
 from tests.threads import at_once
 
+FORM = "application/x-www-form-urlencoded"
 pytestmark = pytest.mark.django_db
 
 
@@ -136,8 +138,17 @@ def test_without_a_name_it_is_each_processor_that_takes_the_file(client, rung):
 
 def test_an_empty_body_and_none_are_all_of_them(client):
     OfferFactory()
-    for body in ({}, {"data": b"", "content_type": ""}, {"data": {}, "content_type": "application/json"}):
-        assert client.post(f"/files/{processed().pk}/reprocess/", **body).status_code == 202
+    for body in ({}, {"data": {}}, {"data": b"", "content_type": "application/x-www-form-urlencoded"}):
+        sent = {"data": b"", "content_type": "application/json", **body}
+        assert client.post(f"/files/{processed().pk}/reprocess/", **sent).status_code == 202
+
+
+def test_a_form_is_refused_and_no_file_in_it_is_kept(client):
+    OfferFactory()
+    file = processed()
+    form = {"processor": "echo", "file": SimpleUploadedFile("large", b"x" * 5_000_000)}
+    assert client.post(f"/files/{file.pk}/reprocess/", form).status_code == 415
+    assert client.post(f"/files/{file.pk}/reprocess/", "processor=echo", content_type=FORM).status_code == 415
 
 
 def test_with_a_name_it_is_that_one_alone(client):
@@ -196,7 +207,7 @@ def test_a_file_whose_type_is_not_known_yet_is_to_be_waited_for(client):
 
 
 def test_a_file_that_is_not_there_is_404(client):
-    assert client.post(f"/files/{uuid.uuid4()}/reprocess/").status_code == 404
+    assert client.post(f"/files/{uuid.uuid4()}/reprocess/", content_type="application/json").status_code == 404
 
 
 @pytest.mark.parametrize("body", ['{"processors": "echo"}', '{"processor": 7}', '{"processor": ""}', "[]", "{", "7"])
@@ -250,6 +261,7 @@ def test_a_backfill_that_is_over_is_not_changed_by_it(client):
 def test_two_who_ask_at_once_get_one_job(client):
     OfferFactory()
     file = processed()
-    answers = at_once(*[lambda: Client().post(f"/files/{file.pk}/reprocess/").status_code] * 4)
+    path = f"/files/{file.pk}/reprocess/"
+    answers = at_once(*[lambda: Client().post(path, content_type="application/json").status_code] * 4)
     assert sorted(answers) == [202, 409, 409, 409]
     assert file.jobs.count() == 2

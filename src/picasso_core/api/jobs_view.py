@@ -8,7 +8,6 @@ from typing import Any
 
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -80,8 +79,6 @@ class Reprocess(APIView):
 
     errors = {"POST": (404, 409, 415)}
     body_is_optional = True
-    # Some clients send a form where they are given nothing to send.
-    parser_classes = (JSONParser, FormParser, MultiPartParser)
 
     @extend_schema(
         operation_id="reprocess_file",

@@ -314,4 +314,4 @@ def _why_unsupported(file: File, jobs: list[Job]) -> list[str]:
     whys += [f"{job.processor} declined: {job.error}" for job in jobs if job.state == Job.State.DECLINED]
     whys += [f"{job.processor} cannot run now: {job.error}" for job in jobs if job.state == Job.State.WAITING]
     whys += [f"{job.processor}: {job.error or CANCELLED}" for job in jobs if job.state == Job.State.CANCELLED]
-    return whys or [f"No installed processor accepts {file.media_type}."]
+    return whys or [f"No processor here takes {file.media_type} files."]

@@ -19,6 +19,8 @@ MOST_PARTS = 1000
 MOST_TEXT = 1024 * 1024
 """Bytes of all parts together that are no file."""
 LONGEST_BOUNDARY = 200
+LONGEST_HEAD = 32 * 1024
+"""Bytes of one line before a part; a name that is too long is cut."""
 AS_IT_IS = ("7bit", "8bit", "binary")
 """The encodings of a part that are none (RFC 2045, 6.2)."""
 HOW_TO_UPLOAD = "Send multipart/form-data with one part named 'file' that has a file name."
@@ -118,7 +120,8 @@ def _parser(request: Request) -> PushMultipartParser:
     if not (boundary.isascii() and 0 < len(boundary) <= LONGEST_BOUNDARY):
         raise ParseError(f"The form has no boundary, or none of at most {LONGEST_BOUNDARY} ASCII characters.")
     # Latin-1 reads any byte; what is in UTF-8 is decoded where it is looked at.
-    return PushMultipartParser(boundary, max_segment_count=MOST_PARTS, header_charset="latin-1")
+    limits = {"max_segment_count": MOST_PARTS, "max_header_size": LONGEST_HEAD}
+    return PushMultipartParser(boundary, **limits, header_charset="latin-1")
 
 
 def _file_name(part: MultipartSegment) -> str:

@@ -40,7 +40,9 @@ class Command(BaseCommand):
         plan.add_argument("--start", action="store_true", help="Begin at once.")
         show = verbs.add_parser("show", help="Its plan and how far it is.")
         show.add_argument("which", help=WHICH)
-        show.add_argument("--watch", action="store_true", help="Until it is over. Exit status 1 if it is cancelled.")
+        show.add_argument(
+            "--watch", action="store_true", help="Until it is done. Exit status 1 if it is cancelled or waits for you."
+        )
         reported = verbs.add_parser("report", help="What a new version made of the files.")
         reported.add_argument("which", help=WHICH)
         reported.add_argument(
@@ -95,15 +97,15 @@ class Command(BaseCommand):
                 self.stdout.write(f"{backfill.state:<9} {line}")
                 self.stdout.flush()
             last = line
-        if watch and backfill.state == Backfill.State.CANCELLED:
+        if watch and backfill.state != Backfill.State.DONE:
             raise SystemExit(1)
 
     def _follow(self, backfill: Backfill) -> Iterator[str]:
-        """Yield how far it is, each second until it is over."""
+        """Yield how far it is, each second until it is over or waits for a person."""
         while True:
             backfill.refresh_from_db()
             yield state_of(backfill)
-            if backfill.state not in Backfill.UNFINISHED:
+            if backfill.state != Backfill.State.RUNNING:
                 return
             time.sleep(LOOK_SECONDS)
 
