@@ -259,7 +259,9 @@ def _found() -> Statement:
 
 @cache
 def _first_queued() -> Statement:
-    return Statement.select(File.objects.order_by().filter(status=File.Status.QUEUED).values_list("status")[:1])
+    # Without a parameter: a plan for any status would read the table, since almost all rows have the same.
+    waiting = File.objects.order_by().filter(due_at__isnull=False, media_type=None, lease_token=None)
+    return Statement.select(waiting.values_list("pk")[:1])
 
 
 @cache
