@@ -73,6 +73,7 @@ CSRF_COOKIE_SECURE = HTTPS
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.postgres",  # for the field of the search
     "rest_framework",
     "drf_standardized_errors",
     "drf_spectacular",
