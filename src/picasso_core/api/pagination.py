@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from urllib.parse import parse_qs, urlencode
 
 from django.db import connection
-from django.db.models import BooleanField, CharField, F, Func, QuerySet, Subquery, Value
+from django.db.models import CharField, F, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import GreaterThan, LessThan
 from rest_framework.exceptions import ErrorDetail, NotFound, ValidationError
@@ -20,6 +20,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from ..models import File
+from ..models.events import Row
 
 ORDERINGS = ("-uploaded_at", "uploaded_at", "name", "-name", "size", "-size")
 PARAMETERS = ("ordering", "cursor", "page_size")
@@ -37,13 +38,6 @@ def instant(moment: datetime) -> Any:
         return Value(moment)
     text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
     return Value(text.rstrip("0") if "." in text else text, CharField())
-
-
-class Row(Func):
-    """Several expressions as one value, which a database compares from left to right, along an index if it has one."""
-
-    template = "(%(expressions)s)"
-    output_field = BooleanField()
 
 
 @dataclass(frozen=True)
