@@ -61,13 +61,9 @@ test-embedded: setup
 # What knows neither database nor broker has been tested once by then; a round trip to PostgreSQL costs more examples' time.
 ONCE = architecture build confinement docker docs escapes fuzz identification sandbox settings
 
-# These wait until every older transaction on the server has ended, and other tests keep theirs open for as long as they run.
-ALONE = $(foreach name,backfill backfill_live bulk events search webhooks,tests/test_$(name).py)
-
 test-services: setup
 	@PICASSO_EXAMPLES=$${PICASSO_EXAMPLES:-400} $(BIN)/python tests/services.py $(PYTEST) tests \
-		$(foreach name,$(ONCE),--ignore=tests/test_$(name).py) $(foreach path,$(ALONE),--ignore=$(path)) $(ARGS)
-	@$(BIN)/python tests/services.py $(PYTEST) $(ALONE) $(ARGS) || [ $$? -eq 5 ] # 5: ARGS chose none of them
+		$(foreach name,$(ONCE),--ignore=tests/test_$(name).py) $(ARGS)
 
 bench: setup ## Measure speed and memory on RabbitMQ and PostgreSQL: two minutes (ARGS= names parts, such as uploads)
 	@$(PIP) --no-deps --require-hashes -r benchmarks/requirements.txt

@@ -8,6 +8,7 @@ import threading
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection, transaction
 from django.db.models import BigIntegerField, F, Value
@@ -32,7 +33,7 @@ def empty_log(transactional_db):
 
 
 def settled(look: Any) -> Any:
-    """Wait until it is so: on PostgreSQL an event is shown once every older transaction on the server is over."""
+    """Wait until it is so: on PostgreSQL an event is shown once every older transaction of the database is over."""
     return wait_until(look, 20)
 
 
@@ -163,6 +164,31 @@ def test_what_commits_late_is_not_skipped_where_a_sequence_alone_would_skip_it()
     assert [event.data["name"] for event in Event.objects.filter(pk__gt=seen.pk)] == []
     events = settled(lambda: len(found := Event.objects.page(position, 10)[0]) == 2 and found)
     assert [event.data["name"] for event in events] == ["slow", "fast"]
+
+
+@postgresql
+@pytest.mark.parametrize(("database", "shown"), [("postgres", ["late"]), (None, [])], ids=["another", "this"])
+def test_what_somebody_leaves_open_holds_the_log_up_in_this_database_and_in_no_other(database, shown):
+    server = connection.get_connection_params() | ({"dbname": database} if database else {})
+    for option in ("cursor_factory", "context", "prepare_threshold"):
+        server.pop(option, None)
+    with psycopg.connect(**server) as other:
+        other.execute("CREATE TEMPORARY TABLE left_open (id int)")
+        FileFactory(name="late")
+        assert [event.data["name"] for event in Event.objects.after(START, 10)] == shown
+        other.rollback()
+    assert [event.data["name"] for event in settled(lambda: Event.objects.after(START, 10))] == ["late"]
+
+
+@postgresql
+def test_who_has_written_is_told_of_nothing_past_what_it_may_still_write():
+    with transaction.atomic():
+        FileFactory(name="first")
+        seen, position = Event.objects.page(START, 10)
+        FileFactory(name="second")
+    assert seen == []
+    events, _ = settled(lambda: (page := Event.objects.page(position, 10)) and len(page[0]) == 2 and page)
+    assert [event.data["name"] for event in events] == ["first", "second"]
 
 
 def test_readers_who_follow_while_many_write_see_each_event_once_and_in_order():

@@ -35,7 +35,7 @@ def file(name: str, **found: object) -> File:
 
 
 def catch_up() -> None:
-    """Be the sweeper; on PostgreSQL the log shows an event once every older transaction on the server is over."""
+    """Be the sweeper; on PostgreSQL the log shows an event once every older transaction of the database is over."""
     newest = File.objects.order_by("-pk").first()
 
     def done() -> bool:

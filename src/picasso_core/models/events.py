@@ -24,10 +24,27 @@ class CurrentTransaction(Func):
         return super().as_sql(compiler, connection, template="0")
 
 
-class OldestOpen(Func):
-    """The number of the oldest transaction that still runs; only PostgreSQL has it."""
+_OLDEST_OPEN = """
+(SELECT coalesce(
+    least(min(other::text::bigint), pg_current_xact_id_if_assigned()::text::bigint),
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint)
+FROM pg_snapshot_xip(pg_current_snapshot()) AS other WHERE NOT EXISTS (
+    SELECT FROM pg_locks AS own JOIN pg_locks AS held USING (virtualtransaction)
+    WHERE own.locktype = 'transactionid' AND own.transactionid = other::xid
+    AND own.granted AND own.mode = 'ExclusiveLock'
+    AND held.locktype = 'relation' AND held.granted AND held.database <> 0
+    AND held.database <> (SELECT oid FROM pg_database WHERE datname = current_database())))
+"""
 
-    template = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+
+class OldestOpen(Func):
+    """The number of this database's oldest transaction that still runs, or of the next one; only PostgreSQL has it.
+
+    PostgreSQL counts the transactions of all its databases together. One is left out if it holds the lock of a table of
+    another database; locks are what every account may see.
+    """
+
+    template = _OLDEST_OPEN
     output_field = models.BigIntegerField()
 
 
