@@ -598,7 +598,11 @@ def test_processors_are_listed_with_what_keeps_them_from_running(client):
 
 
 def test_the_root_names_the_endpoints(client):
-    assert client.get("/").json() == {name: f"http://testserver/{name}/" for name in ("upload", "files", "processors")}
+    where = client.get("/").json()
+    assert {"upload", "files", "processors", "backfills", "events", "webhooks", "status", "docs"} <= where.keys()
+    assert where["upload"] == "http://testserver/upload/"
+    for name, url in where.items():
+        assert client.get(url).status_code == (405 if name == "upload" else 200)
 
 
 def test_it_lives_without_asking_the_database(client, django_assert_num_queries):

@@ -217,7 +217,21 @@ def test_a_name_in_an_unknown_encoding_is_no_reason_to_fail(client):
     assert post(client, head + b"hello\r\n--bnd--\r\n").status_code in (201, 400)
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("x" * 300 + ".tar.gz", "x" * 252 + ".gz"),
+        ("x" * 251 + ".txt", "x" * 251 + ".txt"),
+        ("x" * 300, "x" * 255),
+        ("." + "x" * 300, "." + "x" * 254),
+    ],
+)
+def test_a_name_that_is_too_long_keeps_its_extension(name, shown):
+    assert display_name(name) == shown
+
+
 @example("e\u200d\u0301")
+@example("x" * 300 + ". ")
 @given(st.text())
 def test_what_is_shown_can_be_shown(name):
     shown = display_name(name)

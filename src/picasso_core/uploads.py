@@ -27,6 +27,7 @@ from .publisher import publish_soon
 logger = structlog.get_logger(__name__)
 
 MAX_NAME = 255
+MAX_EXTENSION = 16
 CHUNK = 256 * 1024
 
 
@@ -171,8 +172,16 @@ def _remove(file: File) -> None:
 
 
 def display_name(name: str) -> str:
-    """Make a name fit to be shown: composed, without control and direction characters, at most 255 long."""
-    return unicodedata.normalize("NFC", _shown(name))[:MAX_NAME].strip() or "unnamed"
+    """Make a name fit to be shown: composed, without control and direction characters, at most 255 long.
+
+    A longer one is cut before its extension.
+    """
+    shown = unicodedata.normalize("NFC", _shown(name))
+    if len(shown) > MAX_NAME:
+        extension = shown[-MAX_EXTENSION:].rpartition(".")[2]
+        end = f".{extension}" if 0 < len(extension) < MAX_EXTENSION else ""
+        shown = shown[: MAX_NAME - len(end)] + end
+    return shown.strip() or "unnamed"
 
 
 def _shown(text: str) -> str:

@@ -86,11 +86,12 @@ BYTES: dict[Any, Any] = {
     304: OpenApiResponse(description="The client has it already."),
 }
 
+ROOT = ("upload", "files", "processors", "backfills", "events", "webhooks", "status", "schema", "docs")
 root = extend_schema(
     operation_id="root",
     summary="Where everything is",
     description="The URLs of the other endpoints.",
-    responses={200: OpenApiResponse(_strings("upload", "files", "processors", form="uri"), "The URLs.")},
+    responses={200: OpenApiResponse(_strings(*ROOT, form="uri"), "The URLs.")},
     tags=["service"],
 )
 upload_file = extend_schema(

@@ -36,7 +36,7 @@ class Root(APIView):
     @operations.root
     def get(self, request: Request) -> Response:
         """List the endpoints."""
-        return Response({name: reverse(name, request=request) for name in ("upload", "files", "processors")})
+        return Response({name: reverse(name, request=request) for name in operations.ROOT})
 
 
 class FileList(ListAPIView[File]):

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from ..models import File, Job, Work
-from ..models.files import COUNTS, status_of
+from ..models.settling import settled
 from ..models.work import ENDED
 from ..sweeper import give_up_lost
 from .findings import Finding, batches
 
-SETTLED = (File.Status.PROCESSED, File.Status.PARTIAL)
 UNSETTLED = (File.Status.QUEUED, File.Status.PROCESSING)
 LOST = timedelta(minutes=10)
 FAR = timedelta(days=2)
@@ -84,22 +82,15 @@ def statuses(repair: bool, progress: Callable[[str, int, int], None]) -> Iterato
     """Hold each File's status and its `processed` against its Jobs."""
     identified = File.objects.exclude(media_type=None).only("status", "processed")
     total, done = identified.order_by().count(), 0
+    derived = {f"derived_{name}": each for name, each in settled().items()}
+    wrong = File.objects.alias(**derived).exclude(status=F("derived_status"), processed=F("derived_processed"))
     for batch in batches(identified):
-        jobs = defaultdict(list)
-        here = Job.objects.order_by().filter(COUNTS, file__in=[file.pk for file in batch])
-        for file_id, state, lane in here.values_list("file_id", "state", "lane"):
-            jobs[file_id].append([state, lane])
-        for file in batch:
-            # A Job may have ended between the two questions, so a second look under the lock decides.
-            if _wrong(file, jobs[file.pk]) and (said := _settle(file.pk, repair)):
-                yield Finding(f"The status of the File {file.pk} {said}.", mended=repair)
+        for pk in wrong.filter(pk__in=[file.pk for file in batch]).order_by("pk").values_list("pk", flat=True):
+            # A worker may be about to put it right, so a second look under the lock decides.
+            if said := _settle(pk, repair):
+                yield Finding(f"The status of the File {pk} {said}.", mended=repair)
         done += len(batch)
         progress("statuses", done, total)
-
-
-def _wrong(file: File, jobs: list[list[str]]) -> bool:
-    status = status_of(jobs)
-    return file.status != status or (status in SETTLED and not file.processed)
 
 
 def _settle(pk: uuid.UUID, repair: bool) -> str:

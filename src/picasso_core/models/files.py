@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -17,14 +16,13 @@ from django.db.models import Case, F, Q, Subquery, Value, When
 from django.db.models.functions import Left, Now, StrIndex
 
 from .offers import Offer
+from .settling import settled
 from .statements import Parameter, Statement
 from .work import ENDED, Work, soon, uuid7
 
 UNKNOWN = "application/octet-stream"
 KIND = Left(F("media_type"), StrIndex(F("media_type"), Value("/")) - 1)
 """What stands before the slash of a media type."""
-COUNTS = Q(current=True) | ~Q(lane="backfill") & Q(state__in=("queued", "running"))
-"""The Jobs that a File's status follows from: what it shows for each processor, and what somebody waits for."""
 
 
 def key_for(file: File, filename: str = "") -> str:
@@ -117,18 +115,18 @@ class File(Work):
         with transaction.atomic():
             file = next(iter(_lock().objects(cls, id=pk)), None)
             yield file
-            if file is not None and file.pk is not None:
-                file._settle()
+            if file is not None:
+                _settled().rows(id=pk)
 
     @classmethod
     @contextmanager
     def all_locked(cls, pks: Iterable[uuid.UUID]) -> Iterator[None]:
         """Open such a transaction for several Files, locked in one order; those that are gone are left out."""
         with transaction.atomic():
-            fields = ("media_type", "status", "processed")
-            files = list(cls.objects.filter(pk__in=pks).order_by("pk").select_for_update().only(*fields))
+            identified = cls.objects.filter(media_type__isnull=False)
+            there = list(cls.objects.filter(pk__in=pks).order_by("pk").select_for_update().values_list("pk", flat=True))
             yield
-            cls._settle_all([file for file in files if file.media_type is not None])
+            identified.filter(pk__in=there).update(**settled())
 
     @classmethod
     def find(cls, pk: uuid.UUID) -> File | None:
@@ -170,9 +168,8 @@ class File(Work):
                 if not self._update(**fields):
                     return False
                 due = self.jobs.model.objects.add(self, offers, first=True, mine=mine)
-                status = File.Status.PROCESSING if due else File.Status.UNSUPPORTED
-                if status != self.status:
-                    _settled().rows(id=self.pk, status=status, processed=self.processed)
+                if not due:  # else it is `processing` as it was
+                    _settled().rows(id=self.pk)
             self.due = due
         self.media_type = media_type
         return True
@@ -210,36 +207,6 @@ class File(Work):
                 default_storage.delete(key)
         return len(locked)
 
-    def _settle(self) -> None:
-        """Derive the status from the Jobs, which there are once it is identified; only under the lock."""
-        if self.media_type is None:
-            return
-        status = status_of(_jobs().rows(file=self.pk))
-        succeeded = status in SETTLED
-        if status != self.status or (succeeded and not self.processed):
-            _settled().rows(id=self.pk, status=status, processed=self.processed or succeeded)
-
-    @classmethod
-    def _settle_all(cls, files: list[File]) -> None:
-        """Do for these what ``_settle`` does for one."""
-        job: Any = cls.jobs.field.model
-        counted = defaultdict(list)
-        for file_id, *each in (
-            job.objects.order_by().filter(COUNTS, file__in=files).values_list("file_id", "state", "lane")
-        ):
-            counted[file_id].append(each)
-        changed = defaultdict(list)
-        for file in files:
-            status = status_of(counted[file.pk])
-            processed = file.processed or status in SETTLED
-            if (status, processed) != (file.status, file.processed):
-                changed[status, processed].append(file.pk)
-        for (status, processed), pks in changed.items():
-            cls.objects.filter(pk__in=pks).update(status=status, processed=processed)
-
-
-SETTLED = (File.Status.PROCESSED, File.Status.PARTIAL)
-
 
 @cache
 def _insertion(owned: bool) -> Statement:
@@ -271,25 +238,6 @@ def _lock() -> Statement:
 
 
 @cache
-def _jobs() -> Statement:
-    job: Any = File.jobs.field.model
-    counts = job.objects.order_by().filter(COUNTS, file=Parameter(job, "file"))
-    return Statement.select(counts.values_list("state", "lane"))
-
-
-@cache
 def _settled() -> Statement:
-    return Statement.update(
-        File.objects.filter(id=Parameter(File, "id")),
-        {"status": Parameter(File, "status"), "processed": Parameter(File, "processed")},
-    )
-
-
-def status_of(jobs: list[list[str]]) -> str:
-    """Say what the states and lanes of those Jobs of a File that count amount to."""
-    states = {state for state, _ in jobs}
-    if any(lane != "backfill" and state in ("queued", "running") for state, lane in jobs):
-        return File.Status.PROCESSING
-    if "succeeded" in states:
-        return File.Status.PARTIAL if "failed" in states else File.Status.PROCESSED
-    return File.Status.FAILED if "failed" in states else File.Status.UNSUPPORTED
+    identified = File.objects.filter(id=Parameter(File, "id"), media_type__isnull=False)
+    return Statement.update(identified, settled())
