@@ -17,8 +17,9 @@ from ..models import File, Job
 from ..publisher import publish_soon
 from .bodies import Body, Text
 from .errors import NothingToRetry, Over
+from .job_serializers import JobAlone
 from .operations import ID
-from .serializers import FileWhole, JobAlone
+from .serializers import FileWhole
 from .views import NO_FILE, WHOLE
 
 REPROCESS = (

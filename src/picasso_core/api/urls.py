@@ -4,6 +4,7 @@ from django.urls import path
 
 from . import backfills_view as backfills
 from . import bulk_view as bulk
+from . import deliveries_view as deliveries
 from . import jobs_view as jobs
 from . import report_view as report
 from . import views
@@ -43,14 +44,14 @@ urlpatterns = [
     path("events/", EventList.as_view(), name="events"),
     path("webhooks/", webhooks.WebhookList.as_view(), name="webhooks"),
     path("webhooks/<uuid:pk>/", webhooks.WebhookDetail.as_view(), name="webhook"),
-    path("webhooks/<uuid:pk>/deliveries/", webhooks.DeliveryList.as_view(), name="deliveries"),
+    path("webhooks/<uuid:pk>/deliveries/", deliveries.DeliveryList.as_view(), name="deliveries"),
     path(
         "webhooks/<uuid:pk>/deliveries/<uuid:delivery>/replay/",
-        webhooks.DeliveryReplay.as_view(),
+        deliveries.DeliveryReplay.as_view(),
         name="replay-delivery",
     ),
-    path("webhooks/<uuid:pk>/replay/", webhooks.WebhookReplay.as_view(), name="replay-webhook"),
-    path("webhooks/<uuid:pk>/test/", webhooks.WebhookTest.as_view(), name="test-webhook"),
+    path("webhooks/<uuid:pk>/replay/", deliveries.WebhookReplay.as_view(), name="replay-webhook"),
+    path("webhooks/<uuid:pk>/test/", deliveries.WebhookTest.as_view(), name="test-webhook"),
     path("status/", Status.as_view(), name="status"),
     path("livez", views.Live.as_view(), name="livez"),
     path("readyz", views.Ready.as_view(), name="readyz"),

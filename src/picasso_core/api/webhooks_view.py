@@ -1,4 +1,4 @@
-"""The endpoints of webhooks: who is told of events, what was sent to them, and sending it again."""
+"""The endpoints of webhooks: who is told of events."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
-from ..models import Delivery, Event, Webhook
+from ..models import Event, Webhook
 from ..webhooks.sending import URL
 from . import parameters
 from .bodies import Body, Flag, Text, Word
 from .errors import TooManyWebhooks
-from .events_view import AFTER, position_of
 
 MOST = 100
 ID = OpenApiParameter("id", uuid.UUID, "path", description="The id of the webhook.")
-DELIVERY = OpenApiParameter("delivery", uuid.UUID, "path", description="The id of the delivery.")
 LOCATION = OpenApiParameter("Location", str, "header", description="The URL of the webhook.", response=[201])
 MEMBERS: dict[str, Any] = {
     "url": {
@@ -43,13 +40,6 @@ MEMBERS: dict[str, Any] = {
 }
 NEW = {"type": "object", "required": ["url"], "properties": MEMBERS, "additionalProperties": False}
 CHANGES = {"type": "object", "properties": MEMBERS, "additionalProperties": False}
-REPLAY = {"type": "object", "required": ["after"], "properties": {"after": AFTER}, "additionalProperties": False}
-PAGE = [
-    ID,
-    OpenApiParameter("state", {"type": "string", "enum": Delivery.State.values}, description="Those in this state."),
-    OpenApiParameter("before", uuid.UUID, description="Those made before this one; take it from `next`."),
-    OpenApiParameter("limit", parameters.LIMIT, description="How many at the most; more than 1,000 counts as 1,000."),
-]
 
 
 class WebhookSerializer(serializers.ModelSerializer[Webhook]):
@@ -75,26 +65,6 @@ class WebhookWithSecret(WebhookSerializer):
         extra_kwargs = {"secret": {"help_text": "What its messages are signed with; shown here and never again."}}
 
 
-class DeliverySerializer(serializers.ModelSerializer[Delivery]):
-    """A message to a webhook."""
-
-    body = serializers.CharField(help_text="What is sent, to the byte.")
-
-    class Meta:
-        model = Delivery
-        fields = read_only_fields = (
-            "id", "kind", "state", "attempts", "status", "error", "due_at", "created_at", "attempted_at", "ended_at",
-            "body",
-        )  # fmt: skip
-
-
-class DeliveryPage(serializers.Serializer[Any]):
-    """Some of the deliveries."""
-
-    next = serializers.URLField(allow_null=True, help_text="The URL of those made before; null where there is none.")
-    results = DeliverySerializer(many=True)
-
-
 class WebhookBody(Body):
     """What somebody asks for."""
 
@@ -109,12 +79,6 @@ class WebhookBody(Body):
     def validate_kinds(self, kinds: list[str]) -> list[str]:
         """Have each once."""
         return sorted(set(kinds))
-
-
-class ReplayBody(Body):
-    """From where to send again."""
-
-    after = Text(max_length=40)
 
 
 def matching(pattern: str, text: str, sentence: str) -> str:
@@ -215,106 +179,6 @@ class WebhookDetail(APIView):
         """Remove it."""
         find(pk).delete()
         return Response(status=204)
-
-
-class DeliveryList(APIView):
-    """What was sent to a webhook."""
-
-    errors = {"GET": (404,)}
-
-    @extend_schema(
-        operation_id="list_deliveries",
-        summary="List what was sent to a webhook",
-        description="Newest first, in pages: follow `next` until it is null. They are kept as long as the events.",
-        parameters=PAGE,
-        responses={200: OpenApiResponse(DeliveryPage, "A page.")},
-        tags=["events"],
-    )
-    def get(self, request: Request, pk: uuid.UUID) -> Response:
-        """Answer with a page."""
-        parameters.check(request, ("state", "before", "limit"))
-        asked = {
-            "state": parameters.one_of(request, "state", Delivery.State.values),
-            "pk__lt": parameters.identifier(request, "before"),
-        }
-        limit, webhook = parameters.limit(request), find(pk)
-        found = Delivery.objects.filter(webhook=webhook, **{name: each for name, each in asked.items() if each})
-        page = list(found.order_by("-pk")[: limit + 1])
-        url = None
-        if len(page) > limit:
-            url = replace_query_param(request.build_absolute_uri(), "before", str(page[limit - 1].pk))
-        return Response({"next": url, "results": DeliverySerializer(page[:limit], many=True).data})
-
-
-class DeliveryReplay(APIView):
-    """One message once more."""
-
-    errors = {"POST": (404,)}
-
-    @extend_schema(
-        operation_id="replay_delivery",
-        summary="Send one message again",
-        description="The same, with the same `webhook-id`, whatever became of it, and with all its tries. It goes out "
-        "once the webhook is on. It takes no body.",
-        parameters=[ID, DELIVERY],
-        request=None,
-        responses={202: OpenApiResponse(DeliverySerializer, "The delivery, pending.")},
-        tags=["events"],
-    )
-    def post(self, request: Request, pk: uuid.UUID, delivery: uuid.UUID) -> Response:
-        """Have it sent."""
-        found = Delivery.objects.filter(webhook=pk, pk=delivery).first()
-        if found is None:
-            raise Http404("There is no delivery with this id at this webhook.")
-        found.again()
-        found.refresh_from_db()
-        return Response(DeliverySerializer(found).data, status=202)
-
-
-class WebhookReplay(APIView):
-    """Everything since a position once more."""
-
-    errors = {"POST": (404, 409, 415)}
-
-    @extend_schema(
-        operation_id="replay_webhook",
-        summary="Send everything since a position again",
-        description="It goes on after this position of the log. An event that was sent before is sent again with the "
-        "same `webhook-id`; one later than where it was is left out.",
-        parameters=[ID],
-        request={"application/json": REPLAY},
-        responses={202: OpenApiResponse(WebhookSerializer, "The webhook at that position.")},
-        tags=["events"],
-    )
-    def post(self, request: Request, pk: uuid.UUID) -> Response:
-        """Go there."""
-        webhook = find(pk)
-        asked = ReplayBody(data=request.data)
-        asked.is_valid(raise_exception=True)
-        webhook.replay(position_of(asked.validated_data["after"], "after"))
-        return Response(WebhookSerializer(find(pk)).data, status=202)
-
-
-class WebhookTest(APIView):
-    """A message that tells of nothing."""
-
-    errors = {"POST": (404,)}
-
-    @extend_schema(
-        operation_id="test_webhook",
-        summary="Send a message to try a webhook",
-        description="Of the type `webhook.test`; its delivery shows what came of it. It goes out once the webhook is "
-        "on. It takes no body.",
-        parameters=[ID],
-        request=None,
-        responses={202: OpenApiResponse(DeliverySerializer, "The delivery.")},
-        tags=["events"],
-    )
-    def post(self, request: Request, pk: uuid.UUID) -> Response:
-        """Have it sent."""
-        delivery = find(pk).test()
-        delivery.refresh_from_db()
-        return Response(DeliverySerializer(delivery).data, status=202)
 
 
 def find(pk: uuid.UUID) -> Webhook:
