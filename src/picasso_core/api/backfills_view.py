@@ -9,7 +9,6 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from ..backfills import asking
@@ -49,15 +48,10 @@ class BackfillList(APIView):
             "state": parameters.one_of(request, "state", Backfill.State.values),
             "kind": parameters.one_of(request, "kind", Backfill.Kind.values),
             "processor": parameters.text(request, "processor", 64),
-            "pk__lt": parameters.identifier(request, "before"),
         }
-        limit = parameters.limit(request)
         found = Backfill.objects.filter(**{name: value for name, value in asked.items() if value is not None})
-        page = list(found.order_by("-pk")[: limit + 1])
-        url = None
-        if len(page) > limit:
-            url = replace_query_param(request.build_absolute_uri(), "before", str(page[limit - 1].pk))
-        return Response({"next": url, "results": BackfillSerializer(page[:limit], many=True).data})
+        page, url = parameters.newest(request, found)
+        return Response({"next": url, "results": BackfillSerializer(page, many=True).data})
 
     @extend_schema(
         operation_id="plan_backfill",

@@ -10,7 +10,6 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from ..models import Delivery
@@ -71,17 +70,10 @@ class DeliveryList(APIView):
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         """Answer with a page."""
         parameters.check(request, ("state", "before", "limit"))
-        asked = {
-            "state": parameters.one_of(request, "state", Delivery.State.values),
-            "pk__lt": parameters.identifier(request, "before"),
-        }
-        limit, webhook = parameters.limit(request), find(pk)
-        found = Delivery.objects.filter(webhook=webhook, **{name: each for name, each in asked.items() if each})
-        page = list(found.order_by("-pk")[: limit + 1])
-        url = None
-        if len(page) > limit:
-            url = replace_query_param(request.build_absolute_uri(), "before", str(page[limit - 1].pk))
-        return Response({"next": url, "results": DeliverySerializer(page[:limit], many=True).data})
+        state = parameters.one_of(request, "state", Delivery.State.values)
+        deliveries = Delivery.objects.filter(webhook=find(pk))
+        page, url = parameters.newest(request, deliveries.filter(state=state) if state else deliveries)
+        return Response({"next": url, "results": DeliverySerializer(page, many=True).data})
 
 
 class DeliveryReplay(APIView):

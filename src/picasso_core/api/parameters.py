@@ -6,10 +6,12 @@ import re
 import uuid
 from collections.abc import Collection
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from django.db.models import QuerySet
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
+from rest_framework.utils.urls import replace_query_param
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -49,6 +51,15 @@ def limit(request: Request) -> int:
     if not (text.isascii() and text.isdecimal() and text.strip("0")):
         refuse("limit", f"Write a number from 1 to {MAX_LIMIT}.")
     return MAX_LIMIT if len(text.lstrip("0")) > 4 else min(int(text), MAX_LIMIT)
+
+
+def newest(request: Request, rows: QuerySet[Any]) -> tuple[list[Any], str | None]:
+    """Return a page of rows, the newest first, with the URL of those before. Raises ``ValidationError``."""
+    most, before = limit(request), identifier(request, "before")
+    page = list((rows.filter(pk__lt=before) if before else rows).order_by("-pk")[: most + 1])
+    if len(page) <= most:
+        return page, None
+    return page[:most], replace_query_param(request.build_absolute_uri(), "before", str(page[most - 1].pk))
 
 
 def one_of(request: Request, name: str, choices: Collection[str]) -> str | None:

@@ -14,6 +14,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 
+from ..moments import written
 from .bodies import Body, Flag, Text
 from .filters import TimeField, refuse_blank
 
@@ -65,7 +66,7 @@ def narrow(asked: dict[str, Any], filters: type[filters.FilterSet], rows: QueryS
 def onwards(asked: dict[str, Any], name: str, moment: datetime) -> dict[str, Any]:
     """Return the body that asks for the rest of the same: what had come by ``moment``, or by the earlier ``name``."""
     until = min(TimeField().to_python(asked[name]), moment) if name in asked else moment
-    return {**asked, name: until.isoformat().replace("+00:00", "Z")}
+    return {**asked, name: written(until)}
 
 
 def schema(filters: type[filters.FilterSet]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from ..models import File, Job
+from ..moments import written
 from .job_serializers import JobBrief, JobPast, JobWhole
 from .reasons import reason
 
@@ -149,7 +150,7 @@ def newcomer(file: File, url: str) -> dict[str, Any]:
         "sha256": file.sha256,
         "duplicate_of": file.duplicate_of_id and str(file.duplicate_of_id),
         "media_type": None,
-        "uploaded_at": file.uploaded_at.isoformat().replace("+00:00", "Z"),
+        "uploaded_at": written(file.uploaded_at),
         "status": file.status,
         "processed": False,
         "pending": 0,

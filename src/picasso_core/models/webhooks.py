@@ -7,7 +7,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.db import models, transaction
@@ -15,6 +15,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
+from ..moments import written
 from .events import Event, Follows, Position
 from .work import uuid7
 
@@ -66,7 +67,7 @@ class Webhook(Follows):
 
     def test(self) -> Delivery:
         """Have a message sent that tells of nothing."""
-        body = json.dumps({"type": TEST, "timestamp": _text(timezone.now()), "data": {}})
+        body = json.dumps({"type": TEST, "timestamp": written(timezone.now()), "data": {}})
         return Delivery.objects.create(webhook=self, kind=TEST, body=body)
 
     @classmethod
@@ -97,7 +98,6 @@ class Deliveries(models.QuerySet["Delivery"]):
 
     def of(self, webhook: Webhook, events: Iterable[Event]) -> None:
         """Have events sent; one that has been sent before is sent again under its id."""
-        again = ["state", "attempts", "due_at", "lease_token", "lease_until", "ended_at"]
         self.bulk_create(
             [
                 Delivery(webhook=webhook, event=event.pk, kind=event.kind, body=_body(event), due_at=Now())
@@ -105,7 +105,7 @@ class Deliveries(models.QuerySet["Delivery"]):
             ],
             update_conflicts=True,
             unique_fields=["webhook", "event"],
-            update_fields=again,
+            update_fields=list(Delivery.AS_NEW),
         )
 
     def due_for(self) -> list[uuid.UUID]:
@@ -163,6 +163,11 @@ class Delivery(models.Model):
     ended_at = models.DateTimeField(null=True)
 
     objects: ClassVar[Any] = Deliveries.as_manager()
+    AS_NEW: ClassVar[dict[str, Any]] = {
+        "state": State.PENDING, "attempts": 0, "due_at": Now(), "lease_token": None, "lease_until": None,
+        "ended_at": None,
+    }  # fmt: skip
+    """What makes one that has been sent as if it were new."""
 
     class Meta:
         ordering = ("-id",)
@@ -208,9 +213,7 @@ class Delivery(models.Model):
 
     def again(self) -> None:
         """Have it sent again, whatever became of it, as if it were new."""
-        Delivery.objects.filter(pk=self.pk).update(
-            state=self.State.PENDING, attempts=0, due_at=Now(), lease_token=None, lease_until=None, ended_at=None
-        )
+        Delivery.objects.filter(pk=self.pk).update(**self.AS_NEW)
 
     def _lock_webhook(self) -> None:
         """Lock it before the delivery, as ``claim`` does."""
@@ -238,17 +241,13 @@ def told(event: Event) -> dict[str, Any]:
     return {
         "position": str(event.position),
         "kind": event.kind,
-        "at": _text(event.at),
+        "at": written(event.at),
         "file": str(event.file),
         "job": str(event.job) if event.job else None,
         "processor": event.processor,
         "version": event.version,
         "data": event.data,
     }
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _body(event: Event) -> str:
