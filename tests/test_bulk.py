@@ -360,6 +360,19 @@ def test_members_are_of_their_json_types(client, body):
     assert File.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"status": "failed"}, 'Write a list of strings, also of one: ["failed"].'),
+        ({"status": {"failed": True}}, "Write a list of strings."),
+        ({"status": []}, "It is empty: name some, or leave it out."),
+        ({"status": [7]}, "Write a string."),
+    ],
+)
+def test_what_is_no_list_of_strings_is_told_how_to_write_one(client, body, detail):
+    assert [error["detail"] for error in post(client, "/files/delete/", body, 400)["errors"]] == [detail]
+
+
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
 def test_the_ends_of_time_are_times(client, moment):
     failed()

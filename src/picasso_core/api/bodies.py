@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from difflib import get_close_matches
 from typing import Any
 
@@ -31,6 +32,8 @@ class Body(serializers.Serializer[Any]):
 class Text(serializers.CharField):
     """A string, and not a number that could be written as one."""
 
+    default_error_messages = {"invalid": "Write a string."}
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"trim_whitespace": False, **options})
 
@@ -49,6 +52,20 @@ class Flag(serializers.BooleanField):
         if not isinstance(data, bool):
             raise ValidationError("Write true or false.", "invalid")
         return data
+
+
+class List(serializers.ListField):
+    """A list, also where it has one member."""
+
+    default_error_messages = {"empty": "It is empty: name some, or leave it out."}
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        """Read it. Raises ``ValidationError``."""
+        if not isinstance(data, list):
+            example = f", also of one: {json.dumps([data])}" if isinstance(data, str) and len(data) <= 64 else ""
+            raise ValidationError(f"Write a list of strings{example}.", "not_a_list")
+        members: list[Any] = super().to_internal_value(data)
+        return members
 
 
 class Word(serializers.ChoiceField):

@@ -15,7 +15,7 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 
 from ..moments import written
-from .bodies import Body, Flag, Text
+from .bodies import Body, Flag, List, Text
 from .filters import TimeField, refuse_blank
 
 
@@ -102,7 +102,7 @@ def _schema(each: filters.Filter) -> dict[str, Any]:
 
 def _field(each: filters.Filter) -> serializers.Field[Any, Any, Any, Any]:
     if isinstance(each, filters.MultipleChoiceFilter):
-        return serializers.ListField(child=Text(), allow_empty=False, required=False)
+        return List(child=Text(), allow_empty=False, required=False)
     return (Flag if get_override(each, "field")["type"] == "boolean" else Text)(required=False)
 
 

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from ..models import Event, Webhook
 from ..webhooks.sending import URL
 from . import parameters
-from .bodies import Body, Flag, Text, Word
+from .bodies import Body, Flag, List, Text, Word
 from .errors import TooManyWebhooks
 
 MOST = 100
@@ -69,7 +69,7 @@ class WebhookBody(Body):
     """What somebody asks for."""
 
     url = Text(max_length=2000)
-    kinds = serializers.ListField(child=Word(Event.Kind.values), max_length=len(Event.Kind.values), required=False)
+    kinds = List(child=Word(Event.Kind.values), max_length=len(Event.Kind.values), required=False)
     enabled = Flag(required=False)
 
     def validate_url(self, url: str) -> str:
