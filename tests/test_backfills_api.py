@@ -236,9 +236,10 @@ def test_what_its_state_does_not_allow_is_refused_with_the_reason(state, possibl
 
 def test_what_a_newer_version_has_overtaken_is_not_started():
     OfferFactory(version="3")
-    Backfill.objects.create(processor="echo", version="2")
-    code, sentence = refused(url("start"), 409)
-    assert (code, only().state) == ("superseded", "planned")
+    old = Backfill.objects.create(processor="echo", version="2")
+    Backfill.objects.create(processor="echo", version="3", state="cancelled")
+    code, sentence = refused(url("start", old), 409)
+    assert (code, Backfill.objects.get(pk=old.pk).state) == ("superseded", "planned")
     assert "Version 3 of 'echo' is in force now" in sentence
 
 
@@ -507,6 +508,43 @@ def test_the_command_refuses_with_a_sentence(arguments, sentence):
     with pytest.raises(CommandError) as refusal:
         manage(*arguments)
     assert str(refusal.value).startswith(sentence)
+
+
+NOT_YET = "Version 2 of 'echo' is not planned yet: ask again in a few seconds."
+
+
+@pytest.mark.parametrize("old", ["planned", "done", None])
+@pytest.mark.parametrize("withdrawn", [True, False])
+def test_a_version_that_has_just_come_is_not_mistaken_for_the_one_before(old, withdrawn):
+    OfferFactory(version="1", withdrawn=withdrawn)
+    advance(60)
+    OfferFactory(version="2", activated_at=Now() if withdrawn else None)
+    if old:
+        Backfill.objects.create(processor="echo", version="1", state=old)
+    if old == "planned" and not withdrawn:
+        assert "is running. Run echo 1" in manage("start", "echo")
+        return
+    with pytest.raises(CommandError) as refusal:
+        manage("start", "echo")
+    assert str(refusal.value).endswith(NOT_YET)
+    Offer.objects.filter(version="1").update(withdrawn=True)
+    Offer.objects.update(activated_at=Now())
+    walking.propose()
+    assert "Run echo 2, which was 1" in manage("show", "echo")
+
+
+@pytest.mark.parametrize(
+    "decided", [{"enabled": False}, {"pinned": "1"}, {"upgrades": "off"}], ids=lambda decided: next(iter(decided))
+)
+def test_nor_is_one_promised_that_an_operator_does_not_want(decided):
+    OfferFactory(version="1")
+    OfferFactory(version="2")
+    Switch.objects.create(processor="echo", **decided)
+    walking.propose()
+    Backfill.objects.create(processor="echo", version="1", state="cancelled")
+    with pytest.raises(CommandError) as refusal:
+        manage("start", "echo")
+    assert "not planned yet" not in str(refusal.value)
 
 
 def test_the_command_watches_until_it_is_over(monkeypatch):

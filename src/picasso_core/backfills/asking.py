@@ -58,11 +58,19 @@ def act(backfill: Backfill, verb: str) -> None:
         offer = Offer.objects.runnable().get(backfill.processor)
         if offer is not None and offer.version != backfill.version:
             sentence = f"Version {offer.version} of {offer.processor!r} is in force now: plan a backfill of that one."
-            raise Refused("superseded", sentence)
+            raise Refused("superseded", not_yet(backfill.processor) or sentence)
     if not getattr(backfill, verb)():
         backfill.refresh_from_db()
         possible = " or ".join(FROM[verb])
-        raise Refused("wrong_state", f"It is {backfill.state}; one can {verb} what is {possible}.")
+        sentence = f"It is {backfill.state}; one can {verb} what is {possible}."
+        soon = not_yet(backfill.processor) if verb == "start" else ""
+        raise Refused("wrong_state", f"{sentence} {soon}".rstrip())
+
+
+def not_yet(processor: str) -> str:
+    """Say that a new version will be planned in a moment; nothing where none will."""
+    offer = walking.unplanned(processor)
+    return f"Version {offer.version} of {processor!r} is not planned yet: ask again in a few seconds." if offer else ""
 
 
 def roll_back(backfill: Backfill) -> Backfill:

@@ -32,10 +32,22 @@ def propose() -> None:
         if ("process", offer.processor, offer.version) in known:
             continue
         previous = before(offer)
-        cause = Backfill.Cause.UPGRADED if previous is not None else Backfill.Cause.INSTALLED
-        policy = _policy(offer, cause)
+        policy = _policy(offer, previous)
         if policy != Switch.Upgrades.OFF:
+            cause = Backfill.Cause.UPGRADED if previous else Backfill.Cause.INSTALLED
             plan(Backfill.Kind.PROCESS, offer, previous=previous, cause=cause, start=policy == Switch.Upgrades.AUTO)
+
+
+def unplanned(processor: str) -> Offer | None:
+    """Return the newest version of a processor if ``propose`` is still to plan it, once every worker has it."""
+    working = Offer.objects.filter(processor=processor, withdrawn=False, error="")
+    newest: Offer | None = working.order_by("-first_seen", "-pk").first()
+    backfills = Backfill.objects.filter(kind=Backfill.Kind.PROCESS, processor=processor)
+    if newest is None or backfills.filter(version=newest.version).exists():
+        return None
+    newest.switch = Switch.objects.by_processor().get(processor, newest.switch)
+    kept = newest.switch.enabled and newest.switch.pinned in ("", newest.version)
+    return newest if kept and _policy(newest, before(newest)) != Switch.Upgrades.OFF else None
 
 
 def plan(kind: str, offer: Offer, *, previous: Offer | None = None, start: bool, **fields: Any) -> Backfill | None:
@@ -121,9 +133,6 @@ def _teaches(offer: Offer) -> bool:
     return any(signature not in taught for signature in offer.signatures)
 
 
-def _policy(offer: Offer, cause: str) -> str:
-    if offer.switch.upgrades:
-        return offer.switch.upgrades
-    if cause == Backfill.Cause.INSTALLED:
-        return settings.PICASSO_BACKFILL_NEW
-    return settings.PICASSO_BACKFILL_UPGRADES
+def _policy(offer: Offer, previous: Offer | None) -> str:
+    default = settings.PICASSO_BACKFILL_UPGRADES if previous else settings.PICASSO_BACKFILL_NEW
+    return offer.switch.upgrades or default

@@ -154,7 +154,8 @@ def find(which: str) -> Backfill:
     found = Backfill.objects.filter(pk=key) if (key := _key(which)) else Backfill.objects.filter(processor=which)
     newest: Backfill | None = found.order_by("-pk").first()
     if newest is None:
-        raise CommandError(f"There is no backfill {which!r}: manage.py backfill list has them.")
+        there_is_none = f"There is no backfill {which!r}: manage.py backfill list has them."
+        raise CommandError(asking.not_yet(which) or there_is_none)
     return newest
 
 
