@@ -510,6 +510,19 @@ def test_the_command_refuses_with_a_sentence(arguments, sentence):
     assert str(refusal.value).startswith(sentence)
 
 
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"state": "done"}, "done      nothing to do"),
+        ({"state": "cancelled"}, "cancelled nothing to do"),
+        ({"state": "cancelled", "files": 7}, "cancelled 0 of 7 done, 0 failed"),
+    ],
+)
+def test_where_nothing_was_done_the_command_says_of_how_many_or_that_there_was_nothing(fields, line):
+    Backfill.objects.create(processor="echo", version="1", **fields)
+    assert manage("show", "echo").splitlines()[-1] == line
+
+
 NOT_YET = "Version 2 of 'echo' is not planned yet: ask again in a few seconds."
 
 

@@ -181,7 +181,9 @@ def plan_of(backfill: Backfill) -> str:
 def state_of(backfill: Backfill) -> str:
     """Say how far it is."""
     now = progress.read(backfill)
-    parts = [f"{now.done:,} of {now.done + now.remaining:,} done", f"{now.failed:,} failed"]
+    # What is cancelled is not counted as remaining.
+    files = max(backfill.files, now.done) if backfill.state == Backfill.State.CANCELLED else now.done + now.remaining
+    parts = [f"{now.done:,} of {files:,} done", f"{now.failed:,} failed"] if files else ["nothing to do"]
     if now.rate:
         parts.append(f"{now.rate:,.1f} a second")
     if now.eta_seconds is not None:
