@@ -298,13 +298,13 @@ def test_the_command_line_decides_the_same():
     assert command("--off", "echo") == ["echo is off: its Jobs wait, and no new ones are made."]
     assert command("--on", "echo") == ["echo is on."]
     assert command("--exclude", "echo", "image/*", "text/html")[1:] == ["echo is given no image/*, text/html."]
-    assert command("--exclude", "echo") == ["echo is on."]
+    assert command("--exclude", "echo")[1:] == ["echo is given all that it accepts."]
     assert command("--limit", "echo", "seconds=2", "max_bytes=9")[1:] == ["echo is limited to seconds=2, max_bytes=9."]
-    assert command("--limit", "echo") == ["echo is on."]
+    assert command("--limit", "echo")[1:] == ["echo has no limits but its own and those of the settings."]
     assert command("--pin", "echo", "1")[1:] == ["echo is pinned to version 1."]
-    assert command("--unpin", "echo") == ["echo is on."]
+    assert command("--unpin", "echo")[1:] == ["echo is pinned to no version."]
     assert command("--upgrades", "echo", "auto")[1:] == ["A new version of echo: run on the files that are there."]
-    assert command("--upgrades", "echo", "settings") == ["echo is on."]
+    assert command("--upgrades", "echo", "settings")[1:] == ["A new version of echo: what the settings say."]
 
 
 @pytest.mark.parametrize(
@@ -335,4 +335,17 @@ def test_the_list_of_the_command_line_tells_what_the_workers_lack():
         "gone         absent   version 1: No worker of the queue picasso.v1 has it any more.",
         "off          off      version 1: An operator has switched it off.",
         "gone         1 Job waits for it.",
+    ]
+
+
+def test_what_is_installed_here_is_listed_once_with_what_keeps_files_from_it_at_the_workers():
+    for queue in ("picasso.v1", "gpu"):
+        OfferFactory(queue=queue)
+    OfferFactory(version="0", withdrawn=True)
+    Switch.objects.create(processor="echo", enabled=False)
+    said = command()
+    (place,) = (place for place, line in enumerate(said) if line.startswith("echo         version 1"))
+    assert said[place + 1] == "             off      An operator has switched it off."
+    assert [line for line in said[place + 2 :] if "echo" in line or "off" in line] == [
+        "echo         absent   version 0: No worker of the queue picasso.v1 has it any more."
     ]

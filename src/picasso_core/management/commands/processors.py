@@ -1,6 +1,6 @@
 """``manage.py processors``: what is installed here, what the workers lack and why, and an operator's decisions."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -14,6 +14,8 @@ from ...sandbox.client import Zygote
 # Media types; GET /processors/ has all of them.
 SHOWN = 4
 UPGRADES = (*Switch.Upgrades.values, "settings")
+Obstacles = dict[tuple[str, str], list[tuple[str, str]]]
+"""By processor and version the states and the reasons why files do not reach it."""
 
 
 class Command(BaseCommand):
@@ -78,30 +80,22 @@ class Command(BaseCommand):
             switch = switching.decide(name, asked)
         except (switching.UnknownProcessor, switching.Refused) as error:
             raise CommandError(str(error)) from None
-        for sentence in _say(switch):
+        for sentence in _say(switch, asked):
             self.stdout.write(sentence)
 
     def _list(self) -> None:
         zygote = Zygote()
         zygote.start()
         zygote.stop()
-        for plugin in zygote.plugins:
-            if plugin["error"]:
-                self.stdout.write(f"{plugin['name']:<12} broken   {plugin['error']}")
-                continue
-            types = ", ".join(plugin["media_types"][:SHOWN])
-            if more := len(plugin["media_types"][SHOWN:]):
-                types += f" and {more} more"
-            self.stdout.write(
-                f"{plugin['name']:<12} version {plugin['version']:<4} {plugin['distribution']:<20} {types}"
-            )
-        if not zygote.plugins:
-            self.stdout.write("No processor is installed. Install one with pip.")
         try:
-            for line in _at_the_workers():
-                self.stdout.write(line)
+            obstacles, waiting = _obstacles(), standing.waiting_jobs()
         except DatabaseError as error:
             self.stderr.write(f"What the workers have is not known: {database_trouble(error)}")
+            obstacles, waiting = {}, {}
+        for line in _lines(zygote.plugins, obstacles):
+            self.stdout.write(line)
+        for name, count in sorted(waiting.items()):
+            self.stdout.write(f"{name:<12} {count} {'Job waits' if count == 1 else 'Jobs wait'} for it.")
         if any(plugin["error"] for plugin in zygote.plugins):
             raise SystemExit(1)
 
@@ -133,26 +127,56 @@ def _limit(text: str) -> tuple[str, int]:
         raise CommandError(f"{text!r} is no limit: write one such as seconds=10.") from None
 
 
-def _say(switch: Switch) -> Iterator[str]:
-    """Say all that is decided about a processor now."""
+def _say(switch: Switch, asked: Container[str]) -> Iterator[str]:
+    """Say all that is decided about a processor now, and of what was ``asked`` also that it is decided no more."""
     name = switch.processor
     yield f"{name} is {'on' if switch.enabled else 'off: its Jobs wait, and no new ones are made'}."
-    if switch.excluded:
-        yield f"{name} is given no {', '.join(switch.excluded)}."
-    if switch.limits:
-        yield f"{name} is limited to {', '.join(f'{each}={most}' for each, most in switch.limits.items())}."
-    if switch.pinned:
-        yield f"{name} is pinned to version {switch.pinned}."
-    if switch.upgrades:
-        yield f"A new version of {name}: {Switch.Upgrades(switch.upgrades).label}."
+    limits = ", ".join(f"{each}={most}" for each, most in switch.limits.items())
+    for field, decided, lifted in (
+        ("excluded", f"{name} is given no {', '.join(switch.excluded)}.", f"{name} is given all that it accepts."),
+        ("limits", f"{name} is limited to {limits}.", f"{name} has no limits but its own and those of the settings."),
+        ("pinned", f"{name} is pinned to version {switch.pinned}.", f"{name} is pinned to no version."),
+        (
+            "upgrades",
+            f"A new version of {name}: {switch.get_upgrades_display()}.",
+            f"A new version of {name}: what the settings say.",
+        ),
+    ):
+        if getattr(switch, field):
+            yield decided
+        elif field in asked:
+            yield lifted
 
 
-def _at_the_workers() -> Iterator[str]:
-    """Say what keeps files from the processors that there are, and how many Jobs wait."""
-    waiting = standing.waiting_jobs()
+def _obstacles() -> Obstacles:
+    """Find what keeps files from the processors of the workers."""
+    found: Obstacles = {}
     for each in standing.read():
-        if each.reason:
-            offer = each.offer
-            yield f"{offer.processor:<12} {each.state:<8} version {offer.version or 'unknown'}: {each.reason}"
-    for name, count in sorted(waiting.items()):
-        yield f"{name:<12} {count} {'Job waits' if count == 1 else 'Jobs wait'} for it."
+        here = found.setdefault((each.offer.processor, each.offer.version), [])
+        # Two queues may have the same reason.
+        if each.reason and (each.state, each.reason) not in here:
+            here.append((each.state, each.reason))
+    return found
+
+
+def _lines(plugins: list[dict[str, Any]], obstacles: Obstacles) -> Iterator[str]:
+    """Say what is installed here, each with its obstacles, and then the other obstacles that there are."""
+    for plugin in plugins:
+        yield _installed(plugin)
+        for state, reason in obstacles.pop((plugin["name"], plugin["version"]), ()):
+            if reason != plugin["error"]:
+                yield f"{'':<12} {state:<8} {reason}"
+    if not plugins:
+        yield "No processor is installed. Install one with pip."
+    for (name, version), others in obstacles.items():
+        for state, reason in others:
+            yield f"{name:<12} {state:<8} version {version or 'unknown'}: {reason}"
+
+
+def _installed(plugin: dict[str, Any]) -> str:
+    if plugin["error"]:
+        return f"{plugin['name']:<12} broken   {plugin['error']}"
+    types = ", ".join(plugin["media_types"][:SHOWN])
+    if more := len(plugin["media_types"][SHOWN:]):
+        types += f" and {more} more"
+    return f"{plugin['name']:<12} version {plugin['version']:<4} {plugin['distribution']:<20} {types}"
