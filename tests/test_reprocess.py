@@ -117,6 +117,16 @@ def test_the_version_in_force_runs_whichever_was_there_before(client):
     assert Event.objects.filter(kind="job.reprocessed", job=job.pk).count() == 1
 
 
+def test_the_first_job_of_a_processor_is_in_the_log_once_it_starts_as_after_an_upload(client):
+    OfferFactory()
+    file = FileFactory(media_type=ECHO, status="unsupported", due_at=None)
+    reprocess(client, file)
+    about = Event.objects.filter(job=newest(file).pk)
+    assert not about.exists()
+    Job.claim(newest(file).pk)
+    assert [event.kind for event in about] == ["job.started"]
+
+
 def test_a_pinned_version_that_is_run_once_more_shows_its_newest_result(client):
     OfferFactory()
     Switch.objects.create(processor="echo", pinned="1")
