@@ -30,6 +30,13 @@ def test_production_settings_pass_djangos_checks_for_deployment(tmp_path):
     assert run.returncode == 0, run.stderr
 
 
+def test_where_https_is_off_the_check_for_deployment_says_once_what_that_means(tmp_path):
+    run = manage("check", "--deploy", tmp_path=tmp_path, **GOOD, PICASSO_HTTPS="false")
+    assert "(picasso.W002) PICASSO_HTTPS is false" in run.stderr
+    assert "security.W" not in run.stderr
+    assert "PICASSO_HTTPS" not in manage("check", tmp_path=tmp_path, **GOOD, PICASSO_HTTPS="false").stderr
+
+
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
