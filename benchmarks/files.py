@@ -1,4 +1,4 @@
-"""Real mixed files a second: Picasso's worker with two threads beside ``multiprocessing.Pool(2)``.
+"""Real mixed files a second: Picasso's worker beside ``multiprocessing.Pool(2)``.
 
 The Pool runs the same processors on the same files and pickles the results back; it identifies nothing, stores
 nothing, records nothing, and no file can harm it less.
@@ -34,7 +34,7 @@ def measure(stage: Stage) -> list[Line]:
     # Spawned: a fork of this process would have its threads' locks and its connections.
     with (
         multiprocessing.get_context("spawn").Pool(PROCESSES, pool.load_processors, (str(folder),)) as processes,
-        worker(stage.environment("picasso", stage.database), announced(), 3) as pid,
+        worker(stage.environment("picasso", stage.database), announced()) as pid,
     ):
         variants: dict[str, tuple[Callable[[Sequence[Sample]], float], Callable[[], list[int]]]] = {
             "picasso": (lambda some: work_off(pid, put(path for path, _ in some)), lambda: [pid, *stage.services]),

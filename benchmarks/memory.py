@@ -31,7 +31,7 @@ def measure(stage: Stage) -> list[Line]:
     return [
         Line(name="memory of web for an upload of 1 GiB, more than before", ours=[growth], unit=" MiB", at_most=16),
         Line(name="one upload of 1 GiB, a second", ours=[speed], unit=" MiB"),
-        Line(name="memory of the worker at rest, two sandboxes included", ours=[at_rest], unit=" MiB", at_most=250),
+        Line(name="memory of the worker at rest, its sandboxes included", ours=[at_rest], unit=" MiB", at_most=250),
     ]
 
 

@@ -90,9 +90,9 @@ def web(environment: dict[str, str]) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def worker(environment: dict[str, str], ready: Callable[[], bool], concurrency: int = 2) -> Iterator[int]:
+def worker(environment: dict[str, str], ready: Callable[[], bool]) -> Iterator[int]:
     """Picasso's worker; its process id."""
-    command = manage(environment, "worker", "--concurrency", str(concurrency))
+    command = manage(environment, "worker")
     with _running(command, environment, ready) as pid:
         yield pid
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -38,6 +39,14 @@ def test_a_child_stays_warm_for_the_next_file(runner, tmp_path):
     child = runner._child.pid
     assert run(runner, tmp_path, b"picasso-echo\ntwo").data == {"text": "two"}
     assert runner._child.pid == child
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has batches")
+def test_a_child_leaves_the_processor_to_the_worker_first(runner, tmp_path):
+    run(runner, tmp_path, b"picasso-echo\none")
+    child = runner._child.pid
+    assert os.getpriority(os.PRIO_PROCESS, child) == min(os.getpriority(os.PRIO_PROCESS, 0) + 5, 19)
+    assert os.sched_getscheduler(child) == os.SCHED_BATCH
 
 
 @pytest.mark.parametrize("end", ["raise InvalidFile", "raise ValueError", "exit 0", "signal SIGABRT"])

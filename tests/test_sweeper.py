@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from picasso_core import sweeper
 from picasso_core.doorbell import doorbell, make_queue
-from picasso_core.models import Beat, File, Job, Offer, Switch
+from picasso_core.models import Beat, File, Job, Offer, Switch, WorkerBeat
 from picasso_core.models.work import MAX_LOSSES
 from picasso_core.orphans import Walk
 from tests.clock import advance
@@ -35,6 +35,16 @@ def description(name="echo", version="1", error="", **fields) -> dict:
 def announce(*versions: str, name="echo", queue=HERE) -> None:
     """Have a worker of ``queue`` start that can run these versions of one processor."""
     Offer.objects.announce(queue, [description(name, version) for version in versions])
+
+
+def test_a_backfill_takes_half_of_the_slots():
+    WorkerBeat.objects.beat(uuid.uuid4(), HERE, 3, [])
+    WorkerBeat.objects.beat(uuid.uuid4(), HERE, 3, [])
+    JobFactory.create_batch(5, lane="backfill", queue=HERE, due_at=Now())
+    sweeper.feed(HERE)
+    assert Job.objects.filter(due_at__gt=Now()).count() == 3
+    sweeper.feed(HERE)
+    assert Job.objects.filter(due_at__gt=Now()).count() == 3
 
 
 def silence(version: str, queue=HERE) -> None:

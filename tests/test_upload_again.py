@@ -4,9 +4,11 @@ import base64
 import hashlib
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from picasso_core.models import File
+from picasso_core.models.files import first_of
 from tests.test_upload_api import assert_refused, part, post, stored, upload
 from tests.threads import at_once
 
@@ -128,3 +130,15 @@ def test_a_file_that_is_not_what_its_checksum_says_is_refused(client, folders):
 )
 def test_a_digest_that_cannot_be_read_is_refused(client, folders, name, value):
     assert name in assert_refused(post(client, BODY, headers={name: value}), 400, "bad_digest", folders)
+
+
+def test_the_first_of_many_with_the_same_bytes_is_found_along_an_index():
+    fields = {"name": "a", "size": 1, "file": "files/none"}
+    File.objects.bulk_create(File(**fields, sha256=f"{number:064x}") for number in range(3000))
+    File.objects.bulk_create(File(**fields, sha256="5a" * 32) for _ in range(3000))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    plan = first_of(File.objects.filter(owner=None), "5a" * 32).explain()
+    assert "file_sha256" in plan
+    assert "Sort" not in plan
+    assert "B-TREE" not in plan

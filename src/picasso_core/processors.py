@@ -122,5 +122,5 @@ class Processor(ABC):
 def accepts(media_types: Collection[str], media_type: str) -> bool:
     """Whether the patterns in ``media_types`` (``image/png``, ``image/*``, ``*/*``) cover ``media_type``."""
     wanted = media_type.lower()
-    covering = (wanted, f"{wanted.partition('/')[0]}/*", "*/*")
-    return any(pattern.lower() in covering for pattern in media_types)
+    covering = {wanted, f"{wanted.partition('/')[0]}/*", "*/*"}
+    return not covering.isdisjoint(map(str.lower, media_types))

@@ -27,12 +27,12 @@ class StartFailed(Exception):
 class Supervisor:
     """Starts the processes of one instance, starts again what ends, and stops all of it."""
 
-    def __init__(self, data: Path, port: int, *, concurrency: int = 2) -> None:
+    def __init__(self, data: Path, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self._environment = {**os.environ, "PICASSO_DATA": str(data)}
         self._commands = {
             "web": ["web", "--port", str(port)],
-            "worker": ["worker", "--concurrency", str(concurrency)],
+            "worker": ["worker"],
             "sweeper": ["sweeper"],
         }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}

@@ -129,8 +129,8 @@ def publish() -> bool:
 
 
 def feed(queue: str) -> None:
-    """Fill the window of the backfill lane, unless other messages wait."""
-    window = 2 * archive.slots_of(queue)
+    """Fill the window of the backfill lane, half of the slots, unless other messages wait."""
+    window = max(1, archive.slots_of(queue) // 2)
     room = feeder.room(queue, window)
     if room and doorbell.waiting(queue) <= window:
         doorbell.ring_all([(file_id, queue) for file_id in feeder.take(queue, room)])

@@ -31,7 +31,7 @@ from .worker import Worker
 
 logger = structlog.get_logger(__name__)
 
-SLICE_SECONDS = 0.02
+SLICE_SECONDS = 0.1
 
 
 class _Process:

@@ -96,7 +96,8 @@ class File(Work):
             models.Index(
                 KIND, F("uploaded_at").desc(), F("id").desc(), name="file_kind", condition=Q(media_type__isnull=False)
             ),
-            models.Index(fields=("sha256",), name="file_sha256"),
+            # With the id, so that the first of many with the same bytes is found at once.
+            models.Index(fields=("sha256", "id"), name="file_sha256"),
             models.Index(fields=("duplicate_of",), name="file_duplicate", condition=Q(duplicate_of__isnull=False)),
             models.Index(fields=("due_at",), name="file_due", condition=Q(due_at__isnull=False)),
             models.Index(fields=("due_at",), name="file_again", condition=Q(identify_again=True)),
@@ -208,13 +209,19 @@ class File(Work):
         return len(locked)
 
 
+def first_of(files: models.QuerySet[File], sha256: Any) -> models.QuerySet[File]:
+    """Return the first of ``files`` with these bytes."""
+    # A range and that order, which one index alone can serve: by the id of all files, the first may come late.
+    return files.filter(sha256__gte=sha256, sha256__lte=sha256).order_by("sha256", "id")[:1]
+
+
 @cache
 def _insertion(owned: bool) -> Statement:
     given: dict[str, Any] = {field.name: Parameter(File, field.name) for field in File._meta.concrete_fields}
     del given["uploaded_at"]
     # Of one's own alone: nobody learns that another has the same bytes.
     owners = File.objects.filter(owner=Parameter(File, "owner")) if owned else File.objects.filter(owner=None)
-    same = owners.filter(sha256=Parameter(File, "sha256")).order_by("id").values("id")[:1]
+    same = first_of(owners, Parameter(File, "sha256")).values("id")
     given |= {"due_at": soon(), "duplicate_of": Subquery(same)}
     return Statement.insert(File, given, returning=["uploaded_at", "duplicate_of"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar
 
 from django.db import DEFAULT_DB_ALIAS, models
@@ -68,12 +68,7 @@ class Offers(models.QuerySet["Offer"]):
         Of several versions on one queue the pinned one, or else the oldest, stays in force until the workers agree;
         among queues the pinned one, or else the latest first seen that works, is, on the queue that had it first.
         """
-        chosen: dict[str, dict[str, Offer]] = {}
-        for offer in _installed():
-            queues = chosen.setdefault(offer.processor, {})
-            if offer.switch.enabled and not (offer.queue in queues and queues[offer.queue].is_pinned):
-                queues[offer.queue] = offer
-        return [_first_with_the_best(list(queues.values())) for queues in chosen.values() if queues]
+        return list(_active_of(_installed_with_switches().fetch()))
 
     def runnable(self) -> dict[str, Offer]:
         """Return the active offers that are not broken, by processor."""
@@ -100,10 +95,21 @@ def _first_with_the_best(offers: list[Offer]) -> Offer:
     return min(alike, key=lambda offer: offer.pk)
 
 
-def _installed() -> Iterator[Offer]:
+@lru_cache(maxsize=4)
+def _active_of(fetched: tuple[tuple[Any, ...], ...]) -> list[Offer]:
+    """Do it for what was fetched, of which there is nothing new from one file to the next."""
+    chosen: dict[str, dict[str, Offer]] = {}
+    for offer in _installed(fetched):
+        queues = chosen.setdefault(offer.processor, {})
+        if offer.switch.enabled and not (offer.queue in queues and queues[offer.queue].is_pinned):
+            queues[offer.queue] = offer
+    return [_first_with_the_best(list(queues.values())) for queues in chosen.values() if queues]
+
+
+def _installed(fetched: tuple[tuple[Any, ...], ...]) -> Iterator[Offer]:
     """Yield each offer that is in force somewhere, the latest first, with the switch of its processor."""
     names = [field.attname for field in Offer._meta.concrete_fields]
-    for row in _installed_with_switches().rows():
+    for row in _installed_with_switches().convert(fetched):
         offer = Offer.from_db(DEFAULT_DB_ALIAS, names, row[: len(names)])
         enabled, *decided = row[len(names) :]
         if enabled is not None:

@@ -82,16 +82,24 @@ class Statement:
         ignoring = " ON CONFLICT DO NOTHING" if or_ignore else ""
         return cls(compiler, sql + ignoring + _returning(columns), params, columns)
 
-    def rows(self, **values: Any) -> list[list[Any]]:
-        """Execute it with ``values`` in the places of its parameters."""
+    def fetch(self, **values: Any) -> tuple[tuple[Any, ...], ...]:
+        """Execute it with ``values`` in the places of its parameters; return the rows as the database has them."""
         with connection.cursor() as cursor:
             cursor.execute(self._sql, [at.bind(values) if isinstance(at, Parameter) else at for at in self._params])
-            rows = [list(row) for row in cursor.fetchall()]
+            return tuple(cursor.fetchall())
+
+    def convert(self, fetched: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+        """Make of what was fetched the values that models have."""
+        rows = [list(row) for row in fetched]
         for position, (converters, column) in self._converters:
             for convert in converters:
                 for row in rows:
                     row[position] = convert(row[position], column, connection)
         return rows
+
+    def rows(self, **values: Any) -> list[list[Any]]:
+        """Execute it and return the rows."""
+        return self.convert(self.fetch(**values))
 
     def objects(self, model: type[models.Model], **values: Any) -> list[Any]:
         """Execute it and return instances of ``model``."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import faulthandler
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -23,6 +25,7 @@ FORBIDDEN = {"state": "failed", "code": "forbidden", "again": True}
 OF_LIMITS = {errno.EFBIG: "output", errno.ENOMEM: "memory"}
 OF_DISK = (errno.ENOSPC, errno.EDQUOT)
 PROGRESS_SECONDS = 0.1
+NICENESS = 5
 MAX_DETAIL = 20_000
 
 Emit = Callable[[dict[str, Any]], None]
@@ -33,6 +36,7 @@ def serve(
 ) -> None:
     """Confine this process to ``folder``, then answer requests until the worker closes the pipe."""
     requests, answers, log = pipes
+    _step_back()
     nothing = os.open(os.devnull, os.O_RDONLY)
     for target, source in ((0, nothing), (1, log), (2, log)):
         os.dup2(source, target)
@@ -49,6 +53,14 @@ def serve(
     while (request := read_frame(requests)) is not None:
         answer = handle(request, processors, signatures, lambda message: write_all(answers, encode(message)))
         write_all(answers, answer)
+
+
+def _step_back() -> None:
+    """Leave the processors first to those who wait for the others: worker, web and database; then take longer turns."""
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
+        if sys.platform == "linux":
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def handle(

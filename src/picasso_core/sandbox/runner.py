@@ -36,8 +36,11 @@ class Runner:
         """Make a folder in ``parent`` to work in."""
         parent.mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="slot-", dir=parent))
-        for name in ("input", "work"):
-            (self.folder / name).mkdir()
+        self.workdir = self.folder / "work"
+        """Where the run under way writes its artifacts."""
+        self._input = self.folder / "input" / "file"
+        for folder in (self._input.parent, self.workdir):
+            folder.mkdir()
         self.deadline: float | None = None
         """When the run under way must have ended, on the monotonic clock; a watchdog reads it."""
         self._zygote = zygote
@@ -48,11 +51,6 @@ class Runner:
         self._log = os.open(self.folder / "log", os.O_RDWR | os.O_CREAT, 0o600)
         self._stopped = False
 
-    @property
-    def workdir(self) -> Path:
-        """Where the run under way writes its artifacts."""
-        return self.folder / "work"
-
     @contextmanager
     def input(self, source: Path) -> Iterator[Path]:
         """Put a file within the child's reach for any number of runs, hard-linked where possible.
@@ -60,12 +58,11 @@ class Runner:
         What the runs wrote is taken away afterwards. The directories stay: the child's right to them is a right to
         these very ones.
         """
-        target = self.folder / "input" / "file"
         try:
-            _put(source, target)
-            yield target
+            _put(source, self._input)
+            yield self._input
         finally:
-            target.unlink(missing_ok=True)
+            self._input.unlink(missing_ok=True)
             scratch.empty(self.workdir)
 
     def identify(

@@ -19,6 +19,7 @@ REAP_SECONDS = 5.0
 MAX_GROWTH = 512 * 1024 * 1024
 """Bytes of address space that it may keep from earlier files."""
 IS_LINUX = sys.platform == "linux"
+PAGE = resource.getpagesize()
 
 
 class Gone(Exception):
@@ -38,6 +39,7 @@ class WarmChild:
         self._confined = False
         self._hard: dict[int, int] = {}
         self.pid, self.requests, self.answers = zygote.fork(folder, log)
+        self._statm = _open_statm(self.pid)
 
     def wait_until_confined(self) -> None:
         """Wait for its first word, which it says when it is confined. Raises ``SandboxUnavailable``."""
@@ -107,6 +109,8 @@ class WarmChild:
             self.kill()
             status = self._zygote.reap(self.pid, REAP_SECONDS)
         os.close(self.answers)
+        if self._statm is not None:
+            os.close(self._statm)
         return status
 
     def _is_quiet(self) -> bool:
@@ -125,7 +129,17 @@ class WarmChild:
             raise Gone from None
 
     def _address_space(self) -> int:
-        try:
-            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[0]) * resource.getpagesize()
-        except OSError:
+        if self._statm is None:
             return 0
+        try:
+            return int(os.pread(self._statm, 100, 0).split()[0]) * PAGE
+        except (OSError, IndexError):
+            return 0
+
+
+def _open_statm(pid: int) -> int | None:
+    """Open what tells a process's memory (proc_pid_statm(5)): it is read twice for each file."""
+    try:
+        return os.open(f"/proc/{pid}/statm", os.O_RDONLY)
+    except OSError:
+        return None
