@@ -107,3 +107,17 @@ def test_the_picture_is_bounded_whatever_the_size_of_the_page(box: bytes) -> Non
     if "page-1.webp" in artifacts:
         with Image.open(io.BytesIO(artifacts["page-1.webp"])) as image:
             assert max(image.size) <= 512
+
+
+def test_a_long_text_that_many_pages_share_is_read_until_it_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("picasso_pdf.page_text.MAX_TEXT", 1 << 20)
+    content = b"BT /F 1 Tf " + b"(far too many words) Tj " * 5000 + b"ET"
+    font = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 100]/Resources<</Font<</F 3 0 R>>>>/Contents 4 0 R>>"
+    pages = b"<</Type/Pages/Count 400/Kids[%s]>>" % b" ".join(b"%d 0 R" % (5 + number) for number in range(400))
+    stream = b"<</Length %d>>\nstream\n%s\nendstream" % (len(content), content)
+    data, artifacts, warnings = read(by_hand(CATALOG, pages, font, stream, *[page] * 400))
+    assert len(artifacts["text.txt"]) <= 1 << 20
+    assert data["page_sizes"] == [{"width": 200, "height": 100, "label": None, "pages": 400}]
+    (warning,) = warnings
+    assert "counted up to page 1" in warning

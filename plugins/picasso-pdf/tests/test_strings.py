@@ -70,4 +70,4 @@ def test_text_beyond_the_limit_is_counted_but_not_kept(tmp_path: Path) -> None:
             text.add("word " * 100_000)
     assert text.facts()["words"] == 300_000
     assert text.artifacts()[0].path.stat().st_size == 1_000_001
-    assert text.warnings() == ["text.txt ends after 1 MiB; the text is longer."]
+    assert text.warnings() == ["text.txt ends after 1 MiB; the text was read and counted up to page 3."]

@@ -67,6 +67,9 @@ def _read_pages(
     with PageText(file.workdir) as text:
         for index in range(len(pdf)):
             try:
+                if text.cut:  # what nobody will read takes as long as what somebody does
+                    sizes.append(pdf.get_page_size(index))
+                    continue
                 page = pdf[index]
                 sizes.append(page.get_size())
                 text.add(_text_of(page))

@@ -11,18 +11,19 @@ from picasso_core.processors import Artifact, MiB
 from .strings import clean_page
 
 PREVIEW = 500
-MAX_TEXT = 50 * MiB
+MAX_TEXT = 16 * MiB
 
 
 class PageText:
     """Take the pages' text one after the other; a form feed parts them in the file."""
 
-    def __init__(self, workdir: Path, max_bytes: int = MAX_TEXT) -> None:
+    def __init__(self, workdir: Path, max_bytes: int | None = None) -> None:
         self.path = workdir / "text.txt"
-        self.max_bytes = max_bytes
+        self.max_bytes = MAX_TEXT if max_bytes is None else max_bytes
         self.pages = self.characters = self.words = self.written = 0
         self.preview = ""
         self.cut = False
+        """No more is taken: ``max_bytes`` are written."""
 
     def __enter__(self) -> Self:
         self._file = self.path.open("wb")
@@ -57,4 +58,7 @@ class PageText:
 
     def warnings(self) -> list[str]:
         """Say where the file ends before the text does."""
-        return [f"text.txt ends after {self.max_bytes // MiB} MiB; the text is longer."] if self.cut else []
+        if not self.cut:
+            return []
+        size = f"{self.max_bytes // MiB} MiB"
+        return [f"text.txt ends after {size}; the text was read and counted up to page {self.pages}."]
