@@ -150,11 +150,15 @@ def private_database(bindir: Path) -> Iterator[str]:
 
 @contextmanager
 def private_broker(bindir: Path) -> Iterator[str]:
-    with (
-        tempfile.TemporaryDirectory(prefix="picasso-rabbitmq-") as folder,
-        rabbitmq_in(folder, bindir) as server,
-        running(server.command, server.answers, signal.SIGTERM, **server.options),
-    ):
+    with ExitStack() as stack:
+        # A port that was free when it was chosen may be somebody else's by now: once more, then.
+        for last in (False, True):
+            with ExitStack() as attempt, nullcontext() if last else suppress(SystemExit):
+                folder = attempt.enter_context(tempfile.TemporaryDirectory(prefix="picasso-rabbitmq-"))
+                server = attempt.enter_context(rabbitmq_in(folder, bindir))
+                attempt.enter_context(running(server.command, server.answers, signal.SIGTERM, **server.options))
+                stack.push(attempt.pop_all())
+                break
         yield server.url
 
 
