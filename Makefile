@@ -53,16 +53,19 @@ worker: setup ## One more worker
 processors: setup ## What is installed, and what is broken
 	@$(BIN)/python manage.py processors $(ARGS) || true
 
+# What is about real processes needs no second run on SQLite; `make test-embedded` by itself has it.
+test: LEFT_OUT = broker_away outages shutdown workers
 test: test-embedded test-services ## The whole suite, then tests/ again on RabbitMQ and PostgreSQL (ARGS= for pytest)
 
 test-embedded: setup
-	@unset PICASSO_DATABASE_URL PICASSO_BROKER_URL; exec $(PYTEST) $(ARGS)
+	@unset PICASSO_DATABASE_URL PICASSO_BROKER_URL; exec $(PYTEST) \
+		$(foreach name,$(LEFT_OUT),--ignore=tests/test_$(name).py) $(ARGS)
 
 # What knows neither database nor broker has been tested once by then; a round trip to PostgreSQL costs more examples' time.
 ONCE = architecture build confinement docker docs escapes fuzz identification sandbox settings
 
 test-services: setup
-	@PICASSO_EXAMPLES=$${PICASSO_EXAMPLES:-400} $(BIN)/python tests/services.py $(PYTEST) tests \
+	@$(BIN)/python tests/services.py $(PYTEST) tests \
 		$(foreach name,$(ONCE),--ignore=tests/test_$(name).py) $(ARGS)
 
 bench: setup ## Measure speed and memory on RabbitMQ and PostgreSQL: two minutes (ARGS= names parts, such as uploads)

@@ -41,6 +41,7 @@ NOT_RUN_HERE = {
     "make schema": "test_contract.py makes it and compares",
     "make setup": "is what these tests run in",
     "make test": "is the whole suite, of which this is a part",
+    "make test-embedded": "is the whole suite, of which this is a part",
     'make test JOBS=0 ARGS="-x --pdb"': "is the whole suite, of which this is a part",
     "make up": "needs Docker",
     'make up PROCESSORS="image text"': "needs Docker",

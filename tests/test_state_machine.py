@@ -30,7 +30,7 @@ from picasso_core.models.work import MAX_ATTEMPTS, MAX_LOSSES
 from tests.clock import advance
 from tests.factories import ECHO
 
-EXAMPLES = int(os.environ.get("PICASSO_EXAMPLES", "1000"))
+EXAMPLES = int(os.environ.get("PICASSO_EXAMPLES", "200"))
 PARTS = 4
 """So that the suite's processes share the work."""
 QUEUE = "picasso.v1"
