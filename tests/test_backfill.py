@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from picasso_core import sweeper
+from picasso_core import sweeper, tasks
 from picasso_core.backfills import archive, feeder, walking
 from picasso_core.models import Backfill, File, Job, Offer, Switch
 from tests.clock import advance
@@ -148,6 +148,18 @@ def test_only_a_window_is_on_its_way_and_each_end_makes_room_for_one_more():
     assert feeder.room(HERE, 4) == 1
     advance(16)  # the other messages were lost
     assert feeder.room(HERE, 4) == 4
+
+
+def test_a_file_with_the_work_of_two_backfills_makes_room_for_one(slot, monkeypatch):
+    monkeypatch.setattr(tasks, "SLICE_SECONDS", -1)
+    for file in files(6):
+        for processor, version in sorted(slot.offered)[:2]:
+            JobFactory(file=file, processor=processor, version=version, lane="backfill", due_at=Now())
+    (first,) = feeder.take(HERE, 1)
+    ((second, queue),) = tasks._work(first, slot)
+    assert queue == HERE
+    assert second != first
+    assert Job.objects.filter(file=first, attempts=1).count() == 2  # their bytes are missing
 
 
 def test_jobs_that_pause_for_long_do_not_fill_the_window():

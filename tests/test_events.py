@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -166,18 +168,51 @@ def test_what_commits_late_is_not_skipped_where_a_sequence_alone_would_skip_it()
     assert [event.data["name"] for event in events] == ["slow", "fast"]
 
 
-@postgresql
-@pytest.mark.parametrize(("database", "shown"), [("postgres", ["late"]), (None, [])], ids=["another", "this"])
-def test_what_somebody_leaves_open_holds_the_log_up_in_this_database_and_in_no_other(database, shown):
+@contextmanager
+def somebody(database: str | None = None) -> Iterator[psycopg.Connection]:
+    """Have another connection to this database, or to another one of the server; it is rolled back in the end."""
     server = connection.get_connection_params() | ({"dbname": database} if database else {})
     for option in ("cursor_factory", "context", "prepare_threshold"):
         server.pop(option, None)
     with psycopg.connect(**server) as other:
+        yield other
+        other.rollback()
+
+
+@postgresql
+@pytest.mark.parametrize(("database", "shown"), [("postgres", ["late"]), (None, [])], ids=["another", "this"])
+def test_what_somebody_leaves_open_holds_the_log_up_in_this_database_and_in_no_other(database, shown):
+    with somebody(database) as other:
         other.execute("CREATE TEMPORARY TABLE left_open (id int)")
         FileFactory(name="late")
         assert [event.data["name"] for event in Event.objects.after(START, 10)] == shown
-        other.rollback()
     assert [event.data["name"] for event in settled(lambda: Event.objects.after(START, 10))] == ["late"]
+
+
+@postgresql
+def test_a_position_that_was_told_stays_good_when_another_database_counts_again():
+    with somebody("postgres") as other:
+        other.execute("SAVEPOINT before")
+        other.execute("CREATE TEMPORARY TABLE left_open (id int)")
+        FileFactory(name="late")
+        position = settled(lambda: (page := get("/events/"))["results"] and page["next"])
+        other.execute("ROLLBACK TO before")  # and with it the lock that told where it belongs
+        assert Position.read(position) > Event.objects.horizon()
+        page = get(f"/events/?after={position}")
+        assert page == {"results": [], "next": position}
+
+
+@postgresql
+def test_a_reader_that_has_written_itself_is_told_of_nothing_past_what_somebody_still_writes():
+    with somebody() as other:
+        slow = "INSERT INTO picasso_event (kind, file, data) VALUES ('file.uploaded', gen_random_uuid(), '{}')"
+        other.execute(slow)
+        with transaction.atomic():
+            Follower.named("reader")
+            _, position = Event.objects.page(START, 10)
+        other.commit()
+    (event,) = settled(lambda: Event.objects.page(position, 10)[0])
+    assert event.kind == "file.uploaded"
 
 
 @postgresql

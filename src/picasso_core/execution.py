@@ -52,8 +52,8 @@ class Next:
     """What a message leaves to others: queues to announce the same File on, and room in the backfill lane."""
 
     elsewhere: frozenset[str] = frozenset()
-    room: int = 0
-    """How many of the lane's files this one was, or 0: so many more may be sent on their way."""
+    room: bool = False
+    """Whether it was of that lane: another one of its files may be sent on its way."""
 
 
 def process(file_id: uuid.UUID, slot: Slot) -> Next:
@@ -70,7 +70,7 @@ def process(file_id: uuid.UUID, slot: Slot) -> Next:
             if not identify(file, path, slot):
                 return Next(room=again)
             then = _run_all(Job.due(file_id) if file.due is None else file.due, file, path, slot)
-        return replace(then, room=then.room + again)
+        return replace(then, room=then.room or again)
     due = Job.due(file_id)
     if not due or not (file := File.find(file_id)):
         return Next()
@@ -104,14 +104,14 @@ def _record_identification(file: File, outcome: Outcome, slot: Slot) -> bool:
 
 def _run_all(due: Iterable[Due], file: File, path: Path | None, slot: Slot) -> Next:
     """Run those of these Jobs that this worker can."""
-    elsewhere, others, room = set(), [], 0
+    elsewhere, others, room = set(), [], False
     for each in due:
         if each.queue != slot.queue:
             elsewhere.add(each.queue)
         elif (each.processor, each.version) not in slot.offered:
             others.append(each.job)
         elif not slot.stopping():
-            room += run(each, file, path, slot) and each.lane != Job.Lane.INTERACTIVE
+            room |= run(each, file, path, slot) and each.lane != Job.Lane.INTERACTIVE
         elif each.claimed:
             each.claimed.give_back()
     if others:

@@ -67,15 +67,15 @@ def _work(file_id: uuid.UUID, slot: execution.Slot) -> Iterator[tuple[uuid.UUID,
     a message costs as much as a small file.
     """
     until = time.monotonic() + SLICE_SECONDS
-    following = [file_id]
-    while following:
-        file_id, *others = following
+    while True:
         then = execution.process(file_id, slot)
         yield from ((file_id, queue) for queue in then.elsewhere)
-        yield from ((other, slot.queue) for other in others)
-        following = feeder.take(slot.queue, then.room) if then.room else []
-        if following and (time.monotonic() > until or File.any_queued()):
-            yield from ((each, slot.queue) for each in following)
+        following = feeder.take(slot.queue, 1) if then.room else []
+        if not following:
+            return
+        (file_id,) = following
+        if time.monotonic() > until or File.any_queued():
+            yield file_id, slot.queue
             return
 
 

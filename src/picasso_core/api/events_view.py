@@ -94,7 +94,6 @@ def position_of(text: str, name: str) -> Position:
         position = Position.read(text)
     except ValueError:
         parameters.refuse(name, "Write a position such as 731-42, from next or from an event.")
-    if position > Event.objects.horizon():
-        # After what has been seen and is not settled yet there is no position to be had.
+    if Event.objects.is_ahead(position):
         raise Ahead
     return position

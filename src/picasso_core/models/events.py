@@ -25,8 +25,9 @@ class CurrentTransaction(Func):
 
 
 _OLDEST_OPEN = """
-(SELECT coalesce(
-    least(min(other::text::bigint), pg_current_xact_id_if_assigned()::text::bigint),
+(SELECT least(
+    min(other::text::bigint),
+    pg_current_xact_id_if_assigned()::text::bigint,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint)
 FROM pg_snapshot_xip(pg_current_snapshot()) AS other WHERE NOT EXISTS (
     SELECT FROM pg_locks AS own JOIN pg_locks AS held USING (virtualtransaction)
@@ -41,7 +42,8 @@ class OldestOpen(Func):
     """The number of this database's oldest transaction that still runs, or of the next one; only PostgreSQL has it.
 
     PostgreSQL counts the transactions of all its databases together. One is left out if it holds the lock of a table of
-    another database; locks are what every account may see.
+    another database; locks are what every account may see. Once it has none any more it counts again: what was said
+    before stays true, but a later answer may be lower.
     """
 
     template = _OLDEST_OPEN
@@ -108,6 +110,14 @@ class Events(models.QuerySet["Event"]):
                 return Position(0, cursor.fetchone()[0])
             cursor.execute(f"SELECT {OldestOpen.template}")
             return Position(cursor.fetchone()[0], 0)
+
+    def is_ahead(self, position: Position) -> bool:
+        """Whether the log cannot have come as far as ``position`` by now: nobody has been told of it."""
+        if connection.vendor == "sqlite":
+            return position > self.horizon()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+            return position > Position(cursor.fetchone()[0], 0)
 
     def prune(self, age: timedelta, limit: int) -> int:
         """Remove events that are older, the oldest first and this many at the most; return how many."""

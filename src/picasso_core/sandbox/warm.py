@@ -130,9 +130,9 @@ class WarmChild:
 
     def _address_space(self) -> int:
         if self._statm is None:
-            return 0
+            self._statm = _open_statm(self.pid)
         try:
-            return int(os.pread(self._statm, 100, 0).split()[0]) * PAGE
+            return int(os.pread(self._statm, 100, 0).split()[0]) * PAGE if self._statm is not None else 0
         except (OSError, IndexError):
             return 0
 

@@ -69,13 +69,14 @@ def _read_pages(
             try:
                 if text.cut:  # what nobody will read takes as long as what somebody does
                     sizes.append(pdf.get_page_size(index))
-                    continue
-                page = pdf[index]
-                sizes.append(page.get_size())
-                text.add(_text_of(page))
+                else:
+                    page = pdf[index]
+                    sizes.append(page.get_size())
+                    text.add(_text_of(page))
             except (pypdfium2.PdfiumError, AssertionError):
                 unread.append(index + 1)
-                text.add("")
+                if not text.cut:
+                    text.add("")
             file.progress(index + 1, len(pdf))
     if len(unread) == len(pdf):
         raise pypdfium2.PdfiumError("No page can be read.")

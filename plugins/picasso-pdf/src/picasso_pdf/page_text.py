@@ -43,10 +43,11 @@ class PageText:
             self.preview = f"{self.preview}\n\n{text}".lstrip("\n")[:PREVIEW]
         body = ("\f" if self.pages else "").encode() + text.encode()
         self.pages += 1
-        self.cut = self.cut or self.written + len(body) > self.max_bytes
-        if not self.cut:
-            self._file.write(body)
-            self.written += len(body)
+        if len(body) > self.max_bytes - self.written:
+            self.cut = True
+            body = body[: self.max_bytes - self.written].decode(errors="ignore").encode()
+        self._file.write(body)
+        self.written += len(body)
 
     def facts(self) -> dict[str, Any]:
         """Return what goes into the result's data."""
