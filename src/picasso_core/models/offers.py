@@ -97,7 +97,7 @@ def _first_with_the_best(offers: list[Offer]) -> Offer:
 
 @lru_cache(maxsize=4)
 def _active_of(fetched: tuple[tuple[Any, ...], ...]) -> list[Offer]:
-    """Do it for what was fetched, of which there is nothing new from one file to the next."""
+    """Return what ``active`` does; what was fetched is mostly the same from one file to the next."""
     chosen: dict[str, dict[str, Offer]] = {}
     for offer in _installed(fetched):
         queues = chosen.setdefault(offer.processor, {})
