@@ -170,9 +170,7 @@ def measure(service: Service, folder: Path, files: int, kill: bool) -> list[str]
     began = time.monotonic()
     put(service, files)
     print(f"{files:,} files put into the archive in {time.monotonic() - began:.0f} s", flush=True)
-    idle = uploads(service.port, IDLE_UPLOADS, threading.Event())
-    _until(lambda: not open_files(service), 60)
-    before = latencies(service, idle)
+    before = idle_latencies(service)
     other = install(folder / "elsewhere")
     service.stop("worker")
     service.start("worker", "worker", python=str(other.python))
@@ -187,9 +185,7 @@ def measure(service: Service, folder: Path, files: int, kill: bool) -> list[str]
         each = {name: round((now - used[name]) * 1000 / planned, 2) for name, now in service.cpu().items()}
         print(f"{'processor time for a file, ms, uploads meanwhile included':<58} {each}")
     # Every new file has the new processor's work as well: an idle system that has it is what compares.
-    idle = uploads(service.port, IDLE_UPLOADS, threading.Event())
-    _until(lambda: not open_files(service), 60)
-    waits = {"idle, without it": before, "idle": latencies(service, idle), "during": latencies(service, during)}
+    waits = {"idle, without it": before, "idle": idle_latencies(service), "during": latencies(service, during)}
     return report(service, files, planned, there, waits, seen, took)
 
 
@@ -245,6 +241,13 @@ def uploads(port: int, many: int, stopping: threading.Event) -> list[str]:
         stopping.wait(PACE)
     client.close()
     return ids
+
+
+def idle_latencies(service: Service) -> list[float]:
+    """Of uploads while nothing else is to be done."""
+    ids = uploads(service.port, IDLE_UPLOADS, threading.Event())
+    _until(lambda: not open_files(service), 60)
+    return latencies(service, ids)
 
 
 def latencies(service: Service, ids: list[str]) -> list[float]:

@@ -24,7 +24,7 @@ PARAMETERS = [
     OpenApiParameter("kind", {"type": "string", "enum": Backfill.Kind.values}, description="Those of this kind."),
     OpenApiParameter("processor", NAME, description="Those of this processor."),
     OpenApiParameter("before", uuid.UUID, description="Those planned before this one; take it from `next`."),
-    OpenApiParameter("limit", parameters.LIMIT, description="How many at the most; more than 1,000 counts as 1,000."),
+    parameters.LIMIT,
 ]
 
 

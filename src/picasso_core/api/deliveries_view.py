@@ -24,7 +24,7 @@ PAGE = [
     ID,
     OpenApiParameter("state", {"type": "string", "enum": Delivery.State.values}, description="Those in this state."),
     OpenApiParameter("before", uuid.UUID, description="Those made before this one; take it from `next`."),
-    OpenApiParameter("limit", parameters.LIMIT, description="How many at the most; more than 1,000 counts as 1,000."),
+    parameters.LIMIT,
 ]
 
 

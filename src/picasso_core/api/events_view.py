@@ -21,7 +21,7 @@ FILTERS = ("after", "limit", "file", "kind")
 AFTER = {"type": "string", "pattern": f"^{POSITION}$"}
 PARAMETERS = [
     OpenApiParameter("after", AFTER, description="Those after this position; take it from `next`. Without it, all."),
-    OpenApiParameter("limit", parameters.LIMIT, description="How many at the most; more than 1,000 counts as 1,000."),
+    parameters.LIMIT,
     OpenApiParameter("file", uuid.UUID, description="Those of this file, which may be gone."),
     OpenApiParameter("kind", {"type": "string", "enum": Event.Kind.values}, description="Those of this kind."),
 ]

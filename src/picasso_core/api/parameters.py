@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 from rest_framework.utils.urls import replace_query_param
@@ -16,8 +17,12 @@ from rest_framework.utils.urls import replace_query_param
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 UUID = re.compile("[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
-LIMIT = {"type": "integer", "minimum": 1, "default": DEFAULT_LIMIT}
-"""How a contract describes ``limit``."""
+LIMIT = OpenApiParameter(
+    "limit",
+    {"type": "integer", "minimum": 1, "default": DEFAULT_LIMIT},
+    description="How many at the most; more than 1,000 counts as 1,000.",
+)
+"""How the contract describes what ``limit`` reads."""
 
 
 def check(request: Request, known: Collection[str], several: Collection[str] = ()) -> None:

@@ -178,9 +178,7 @@ class ReportList(APIView):
                 "outcome", {"type": "string", "enum": list(OUTCOMES)}, "path", description="A figure of the report."
             ),
             OpenApiParameter("after", uuid.UUID, description="Files after this one; take it from `next`."),
-            OpenApiParameter(
-                "limit", parameters.LIMIT, description="How many at the most; more than 1,000 counts as 1,000."
-            ),
+            parameters.LIMIT,
         ],
         responses={200: OpenApiResponse(EntryPage, "A page.")},
         tags=["backfills"],

@@ -112,14 +112,12 @@ def _begin(walk: Backfill, offer: Offer | None, files: list[uuid.UUID]) -> None:
 
 def _point_back(walk: Backfill, files: list[uuid.UUID]) -> None:
     """Show the results of one version; each File's status follows."""
-    jobs = Job.objects.order_by().filter(file__in=files, processor=walk.processor)
-    jobs.filter(current=True).update(current=False)
-    wanted = jobs.filter(version=walk.version, state=Job.State.SUCCEEDED).order_by("file_id", "pk")
-    last = dict(wanted.values_list("file_id", "pk"))
-    Job.objects.filter(pk__in=last.values()).update(current=True)
-    for pk in files:
-        with File.locked(pk):
-            pass
+    with File.all_locked(files):
+        jobs = Job.objects.order_by().filter(file__in=files, processor=walk.processor)
+        jobs.filter(current=True).update(current=False)
+        wanted = jobs.filter(version=walk.version, state=Job.State.SUCCEEDED).order_by("file_id", "pk")
+        last = dict(wanted.values_list("file_id", "pk"))
+        Job.objects.filter(pk__in=last.values()).update(current=True)
 
 
 def _advance(walk: Backfill, **fields: Any) -> None:

@@ -8,11 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from ..models import File, Job, Work
-from ..models.settling import settled
+from ..models.settling import unsettled
 from ..models.work import ENDED
 from ..sweeper import give_up_lost
 from .findings import Finding, batches
@@ -80,12 +80,11 @@ def _update(rows: models.QuerySet[Any], fields: dict[str, Any]) -> None:
 
 def statuses(repair: bool, progress: Callable[[str, int, int], None]) -> Iterator[Finding]:
     """Hold each File's status and its `processed` against its Jobs."""
-    identified = File.objects.exclude(media_type=None).only("status", "processed")
+    identified = File.objects.exclude(media_type=None).only("pk")
     total, done = identified.order_by().count(), 0
-    derived = {f"derived_{name}": each for name, each in settled().items()}
-    wrong = File.objects.alias(**derived).exclude(status=F("derived_status"), processed=F("derived_processed"))
     for batch in batches(identified):
-        for pk in wrong.filter(pk__in=[file.pk for file in batch]).order_by("pk").values_list("pk", flat=True):
+        wrong = unsettled(File.objects.filter(pk__in=[file.pk for file in batch]))
+        for pk in wrong.order_by("pk").values_list("pk", flat=True):
             # A worker may be about to put it right, so a second look under the lock decides.
             if said := _settle(pk, repair):
                 yield Finding(f"The status of the File {pk} {said}.", mended=repair)

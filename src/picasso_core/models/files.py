@@ -16,7 +16,7 @@ from django.db.models import Case, F, Q, Subquery, Value, When
 from django.db.models.functions import Left, Now, StrIndex
 
 from .offers import Offer
-from .settling import settled
+from .settling import settled, unsettled
 from .statements import Parameter, Statement
 from .work import ENDED, Work, soon, uuid7
 
@@ -124,10 +124,9 @@ class File(Work):
     def all_locked(cls, pks: Iterable[uuid.UUID]) -> Iterator[None]:
         """Open such a transaction for several Files, locked in one order; those that are gone are left out."""
         with transaction.atomic():
-            identified = cls.objects.filter(media_type__isnull=False)
             there = list(cls.objects.filter(pk__in=pks).order_by("pk").select_for_update().values_list("pk", flat=True))
             yield
-            identified.filter(pk__in=there).update(**settled())
+            unsettled(cls.objects.filter(pk__in=there)).update(**settled())
 
     @classmethod
     def find(cls, pk: uuid.UUID) -> File | None:
@@ -240,11 +239,12 @@ def _first_queued() -> Statement:
 
 @cache
 def _lock() -> Statement:
-    locked = File.objects.select_for_update().order_by().only("media_type", "size", "status", "processed")
+    locked = File.objects.select_for_update().order_by().only("media_type", "size")
     return Statement.select(locked.filter(id=Parameter(File, "id")))
 
 
 @cache
 def _settled() -> Statement:
+    # Also where it is so already: for one File, to ask first takes longer than to write the row again.
     identified = File.objects.filter(id=Parameter(File, "id"), media_type__isnull=False)
     return Statement.update(identified, settled())

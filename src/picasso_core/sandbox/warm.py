@@ -39,7 +39,8 @@ class WarmChild:
         self._confined = False
         self._hard: dict[int, int] = {}
         self.pid, self.requests, self.answers = zygote.fork(folder, log)
-        self._statm = _open_statm(self.pid)
+        self._statm: int | None = None
+        """What tells its memory (proc_pid_statm(5)), open since it was first read: that is twice for each file."""
 
     def wait_until_confined(self) -> None:
         """Wait for its first word, which it says when it is confined. Raises ``SandboxUnavailable``."""
@@ -129,17 +130,9 @@ class WarmChild:
             raise Gone from None
 
     def _address_space(self) -> int:
-        if self._statm is None:
-            self._statm = _open_statm(self.pid)
         try:
-            return int(os.pread(self._statm, 100, 0).split()[0]) * PAGE if self._statm is not None else 0
+            if self._statm is None:
+                self._statm = os.open(f"/proc/{self.pid}/statm", os.O_RDONLY)
+            return int(os.pread(self._statm, 100, 0).split()[0]) * PAGE
         except (OSError, IndexError):
             return 0
-
-
-def _open_statm(pid: int) -> int | None:
-    """Open what tells a process's memory (proc_pid_statm(5)): it is read twice for each file."""
-    try:
-        return os.open(f"/proc/{pid}/statm", os.O_RDONLY)
-    except OSError:
-        return None
